@@ -1,0 +1,112 @@
+"""Every text a person reads, looked up by key in English or Korean.
+
+The texts live in ``en.toml`` and ``ko.toml`` beside this file, under the same keys with the same
+``{fields}``. Korean texts mark a particle that depends on the word before it as ``(은/는)``,
+``(이/가)``, ``(을/를)``, ``(과/와)`` or ``(으로/로)``; the lookup keeps the right one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib.resources import files
+
+LANGUAGES = ("en", "ko")
+
+_chosen: ContextVar[str | None] = ContextVar("sumtoone_language", default=None)
+
+
+def language() -> str:
+    """Return the language in force: ``"en"`` or ``"ko"``.
+
+    What :func:`speaking` or :func:`speak` chose, else ``SUMTOONE_LANG``, else the locale
+    (``LC_ALL``, ``LC_MESSAGES``, ``LANG``, the first that is set), else English.
+    """
+    chosen = _chosen.get() or os.environ.get("SUMTOONE_LANG", "")
+    if chosen in LANGUAGES:
+        return chosen
+    locale = next((value for name in ("LC_ALL", "LC_MESSAGES", "LANG") if (value := os.environ.get(name))), "")
+    return "ko" if re.match(r"ko\b|ko_|korean", locale, re.IGNORECASE) else "en"
+
+
+def speak(name: str | None) -> None:
+    """Choose the language of every text from here on in this context; ``None`` returns to the locale's."""
+    _chosen.set(name)
+
+
+@contextmanager
+def speaking(name: str) -> Iterator[None]:
+    """Choose the language inside a ``with`` block.
+
+    >>> with speaking("ko"):
+    ...     text("error.got")
+    '받은 것'
+    """
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def text(key: str, /, **fields: object) -> str:
+    """Return the text under a dotted key in the language in force, with its fields filled in.
+
+    Raises
+    ------
+    KeyError
+        If there is no such key or a field of it is missing: a defect of the caller, not of the user.
+    """
+    spoken = language()
+    filled = entries(spoken)[key].format_map(fields)
+    return _with_particles(filled) if spoken == "ko" else filled
+
+
+@cache
+def entries(name: str) -> dict[str, str]:
+    """Return all texts of one language as a flat mapping from dotted key to template."""
+    with (files(__package__) / f"{name}.toml").open("rb") as file:
+        return dict(_flatten(tomllib.load(file), ""))
+
+
+def _flatten(table: dict[str, object], prefix: str) -> Iterator[tuple[str, str]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, str(value).strip()
+
+
+# What stands before a particle, its closing brackets and quotation marks aside, then the pair to choose from.
+_PAIRS = "은/는|이/가|을/를|과/와|으로/로"
+_PARTICLE = re.compile(rf"(?P<word>[0-9A-Za-z가-힣])(?P<close>[^0-9A-Za-z가-힣\s]*)\((?P<pair>{_PAIRS})\)")
+_UNSEEN_PARTICLE = re.compile(rf"\(({_PAIRS})\)")
+
+# Digits are read 영 일 이 삼 사 오 육 칠 팔 구, a last zero as 십, 백, 천 or 영: all of these end closed.
+_CLOSED_DIGITS = "013678"
+# A Latin word counts as closed where its Korean reading usually ends so: L 엘, M 엠, N 엔, and …k, …p, …t, …b.
+_CLOSED_LETTERS = "lmnkptb"
+_RIEUL_ENDINGS = "178lL"
+
+
+def _with_particles(sentence: str) -> str:
+    """Replace each marked pair by the particle that follows the sound before it."""
+    return _UNSEEN_PARTICLE.sub(lambda m: m[1].split("/")[1], _PARTICLE.sub(_choose, sentence))
+
+
+def _choose(match: re.Match[str]) -> str:
+    last, pair = match["word"], match["pair"]
+    if "가" <= last <= "힣":
+        final = (ord(last) - ord("가")) % 28
+        closed, rieul = final > 0, final == 8
+    else:
+        closed, rieul = last.lower() in _CLOSED_DIGITS + _CLOSED_LETTERS, last in _RIEUL_ENDINGS
+    after_closed, after_open = pair.split("/")
+    # 으로 turns into 로 after an open syllable and after a final ㄹ.
+    chosen = after_open if not closed or (pair == "으로/로" and rieul) else after_closed
+    return match["word"] + match["close"] + chosen

@@ -1,0 +1,169 @@
+"""``"784-128-64-10"`` ⇄ a frozen :class:`Specification`, and every complaint about such a string."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from sumtoone.errors import SpecificationError, UsageError, raise_all
+from sumtoone.language import text
+
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "gelu", "leaky-relu", "identity")
+
+LARGEST_SIZE = 10_000_000
+MOST_SIZES = 1_000
+MOST_PARAMETERS = 10_000_000_000
+
+_DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
+_OTHER_SEPARATORS = str.maketrans(dict.fromkeys(",;:/xX×>", "-"))
+
+
+@dataclass(frozen=True)
+class Specification:
+    """What a dense network is made of: its sizes, its hidden activation and its dropout.
+
+    Parameters
+    ----------
+    sizes
+        Input size, hidden sizes, number of classes: ``(784, 128, 64, 10)``.
+    activation
+        The function after every hidden layer: one of ``ACTIVATIONS``.
+    dropout
+        The share of hidden values set to zero in training, in [0, 1).
+
+    Raises
+    ------
+    SpecificationError
+        If the sizes do not describe a network. :class:`UsageError` for the other two.
+
+    Examples
+    --------
+    >>> specification = Specification.parse("784-128-64-10")
+    >>> specification.sizes, specification.activation
+    ((784, 128, 64, 10), 'relu')
+    >>> str(specification)
+    '784-128-64-10'
+    >>> Specification.parse(str(specification)) == specification
+    True
+    """
+
+    sizes: tuple[int, ...]
+    activation: str = "relu"
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        problems = [
+            *_size_problems(self.sizes),
+            *_activation_problems(self.activation),
+            *_dropout_problems(self.dropout),
+        ]
+        raise_all(problems)
+
+    @classmethod
+    def parse(cls, sizes: str | Sequence[int], activation: str = "relu", dropout: float = 0.0) -> Specification:
+        """Read a string such as ``"784-128-64-10"``, or a sequence of sizes."""
+        if isinstance(sizes, str):
+            return cls(_parse(sizes), activation, dropout)
+        if isinstance(sizes, list | tuple) and all(type(size) is int for size in sizes):
+            return cls(tuple(sizes), activation, dropout)
+        raise SpecificationError("specification-type", kind=type(sizes).__name__, value=repr(sizes)[:60])
+
+    @property
+    def inputs(self) -> int:
+        """The number of input features, D."""
+        return self.sizes[0]
+
+    @property
+    def outputs(self) -> int:
+        """The number of classes, K."""
+        return self.sizes[-1]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the network learns: weights and biases.
+
+        >>> Specification.parse("784-128-64-10").parameters
+        109386
+        """
+        return sum((before + 1) * after for before, after in pairwise(self.sizes))
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self.sizes))
+
+
+def did_you_mean(given: object, known: Sequence[str]) -> str:
+    """Return the hint for an unknown name: the nearest known one, or all of them."""
+    near = difflib.get_close_matches(str(given).lower().replace("_", "-"), known, n=1)
+    if near:
+        return text("specification.did-you-mean", guess=near[0])
+    return text("specification.choose-one", known=", ".join(known))
+
+
+def _parse(given: str) -> tuple[int, ...]:
+    string = given.strip()
+    if not string:
+        raise SpecificationError("specification-empty")
+    parts = [part.strip() for part in string.translate(_DASHES).split("-")]
+    problems: list[SpecificationError] = []
+    for place, part in enumerate(parts, start=1):
+        if not part:
+            problems.append(SpecificationError("specification-gap", place=place, given=_short(given)))
+        elif not (part.isascii() and part.isdigit()):
+            problems.append(
+                SpecificationError(
+                    "specification-number", part=_short(part), place=place, given=_short(given), hint=_number_hint(part)
+                )
+            )
+    raise_all(problems)
+    # A number of more than 18 digits is over every limit; int() of a hostile megabyte of digits would take long.
+    return tuple(int(part) if len(part) <= 18 else 10**18 for part in parts)
+
+
+def _number_hint(part: str) -> str:
+    separated = "-".join(part.translate(_OTHER_SEPARATORS).replace(" ", "-").split("-"))
+    pieces = [piece for piece in separated.split("-") if piece]
+    if len(pieces) > 1 and all(piece.isascii() and piece.isdigit() for piece in pieces):
+        return text("specification.separator", guess="-".join(pieces))
+    if part.isdecimal():
+        return text("specification.plain-digits", guess=int(part[:18]))
+    return text("specification.whole-numbers")
+
+
+def _size_problems(sizes: tuple[int, ...]) -> list[SpecificationError]:
+    given = _short("-".join(map(str, sizes[:20])))
+    if not sizes:
+        return [SpecificationError("specification-empty")]
+    if len(sizes) == 1:
+        return [SpecificationError("specification-short", given=given)]
+    if len(sizes) > MOST_SIZES:
+        return [SpecificationError("specification-deep", limit=MOST_SIZES, count=len(sizes))]
+    problems = [
+        SpecificationError("specification-size", size=size, place=place, limit=LARGEST_SIZE, given=given)
+        for place, size in enumerate(sizes, start=1)
+        if not 1 <= size <= LARGEST_SIZE
+    ]
+    if sizes[-1] == 1:
+        problems.append(SpecificationError("specification-classes", given=given))
+    count = sum((before + 1) * after for before, after in pairwise(sizes))
+    if not problems and count > MOST_PARAMETERS:
+        problems.append(SpecificationError("specification-parameters", count=count, limit=MOST_PARAMETERS, given=given))
+    return problems
+
+
+def _activation_problems(activation: object) -> list[UsageError]:
+    if activation in ACTIVATIONS:
+        return []
+    hint = did_you_mean(activation, ACTIVATIONS)
+    return [UsageError("activation-unknown", given=repr(activation), known=", ".join(ACTIVATIONS), hint=hint)]
+
+
+def _dropout_problems(dropout: object) -> list[UsageError]:
+    if isinstance(dropout, int | float) and not isinstance(dropout, bool) and 0 <= dropout < 1:
+        return []
+    return [UsageError("dropout-range", given=repr(dropout))]
+
+
+def _short(string: str) -> str:
+    return string if len(string) <= 60 else string[:57] + "…"

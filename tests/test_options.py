@@ -1,0 +1,92 @@
+"""Options are checked whole, and every wrong value is reported at once."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sumtoone import TrainingOptions
+from sumtoone.errors import SeveralErrors, UsageError
+from sumtoone.options import OPTIMIZERS, SCHEDULES
+
+OPTIONS = st.builds(
+    TrainingOptions,
+    epochs=st.integers(1, 10**6),
+    optimizer=st.sampled_from(OPTIMIZERS),
+    schedule=st.sampled_from(SCHEDULES),
+    lr=st.none() | st.floats(1e-9, 1e3),
+    weight_decay=st.none() | st.floats(0, 1e3),
+    momentum=st.floats(0, 0.999),
+    label_smoothing=st.floats(0, 0.999),
+    early_stopping=st.none() | st.integers(1, 99),
+    seed=st.integers(0, 2**63 - 1),
+)
+
+
+@given(OPTIONS)
+def test_options_round_trip_through_json(options: TrainingOptions) -> None:
+    assert TrainingOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
+
+
+@pytest.mark.parametrize(
+    ("given", "message", "hint"),
+    [
+        ({"epochs": 0}, "epochs is a whole number", "choose a whole number from 1"),
+        ({"epochs": 2.0}, "epochs is a whole number", "choose a whole number from 1"),
+        ({"epochs": True}, "epochs is a whole number", "choose a whole number from 1"),
+        ({"batch_size": -1}, "batch_size is a whole number", "choose a whole number from 1"),
+        ({"seed": -1}, "seed is a whole number", "choose a whole number from 0"),
+        ({"seed": 2**63}, "seed is a whole number", "choose a whole number from 0"),
+        ({"threads": 0}, "threads is a whole number", "choose a whole number from 1"),
+        ({"early_stopping": 0}, "early_stopping is a whole number", "choose a whole number from 1"),
+        ({"lr": 0}, "lr is a positive number", "lr=0.01, or leave it out"),
+        ({"lr": math.nan}, "lr is a positive number", "lr=0.01, or leave it out"),
+        ({"lr": "0.1"}, "lr is a positive number", "lr=0.01, or leave it out"),
+        ({"weight_decay": -1}, "weight_decay is a number, not below 0", "weight_decay=0 turns it off"),
+        ({"weight_decay": math.inf}, "weight_decay is a number, not below 0", "weight_decay=0 turns it off"),
+        ({"momentum": 1}, "momentum is a share", "momentum=0 turns it off"),
+        ({"label_smoothing": 1.0}, "label_smoothing is a share", "label_smoothing=0 turns it off"),
+        ({"nesterov": True, "momentum": 0}, "Nesterov's step needs momentum", "momentum=0.9, or nesterov=False"),
+        ({"optimizer": "adamx"}, "optimizer cannot be this", "did you mean adam?"),
+        ({"schedule": "one_cycle"}, "schedule cannot be this", "did you mean one-cycle?"),
+        ({"engine": "fast"}, "engine cannot be this", "choose one of auto, plain, fused"),
+        ({"precision": "float64"}, "precision cannot be this", "choose one of float32, bfloat16"),
+        ({"device": "gpu"}, "device cannot be this", "choose one of auto, cpu, cuda"),
+        ({"device": None}, "device cannot be this", "choose one of auto, cpu, cuda"),
+        ({"batchsize": 3}, "There is no training option of this name", "did you mean batch_size?"),
+    ],
+)
+def test_each_wrong_value_has_its_message(given: dict[str, object], message: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        TrainingOptions.of(**given)
+    assert (caught.value.message, caught.value.try_) == (message, hint)
+
+
+def test_all_wrong_values_come_at_once() -> None:
+    with pytest.raises(SeveralErrors) as caught:
+        TrainingOptions.of(epoch=3, lr=-1, momentum=2)
+    assert [problem.got for problem in caught.value.problems] == ["epoch", "-1", "2"]
+
+
+def test_the_whole_message() -> None:
+    with pytest.raises(UsageError) as caught:
+        TrainingOptions(optimizer="sdg")
+    assert str(caught.value) == (
+        "optimizer cannot be this [training-choice]\n"
+        "  expected: one of adamw, adam, sgd\n"
+        "  got: 'sdg'\n"
+        "  try: did you mean sgd?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "decay"), [("adamw", 0.005, 0.3), ("adam", 0.002, 0), ("sgd", 0.05, 1e-4)]
+)
+def test_optimizers_have_their_own_defaults(optimizer: str, rate: float, decay: float) -> None:
+    options = TrainingOptions(optimizer=optimizer)
+    assert (options.learning_rate, options.decay) == (rate, decay)
+    assert (TrainingOptions(lr=1.5).learning_rate, TrainingOptions(weight_decay=0).decay) == (1.5, 0)
