@@ -1,0 +1,359 @@
+"""The mathematics: softmax, log_softmax, cross_entropy, sigmoid, tanh and relu.
+
+Each takes floating-point tensors of any width and any memory layout, gives PyTorch's shape, dtype and
+NaN behaviour, never overflows on the way, and can be differentiated, compiled and vmapped.
+Half-width types are computed in float32 and rounded once.
+
+Shape suffixes: N rows, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from sumtoone.errors import DtypeError, ShapeError, SumtooneError, UsageError, raise_all
+from sumtoone.language import text
+from sumtoone.specification import did_you_mean
+
+if TYPE_CHECKING:
+    _T = TypeVar("_T")
+    Given = Annotated[_T, "checked in the body"]
+else:
+
+    class Given:
+        """``Given[T]``: a T to a type checker, anything to a contract, so that wrong calls meet our own errors."""
+
+        def __class_getitem__(cls, kind: object) -> type:
+            return object
+
+
+REDUCTIONS = ("mean", "sum", "none")
+
+
+def softmax(x: Given[Tensor], dim: Given[int] = -1) -> Tensor:
+    """Return positive numbers that sum to one along ``dim``: the probabilities that the logits ``x`` stand for.
+
+    ``p_k = exp(x_k - m) / sum_j exp(x_j - m)`` with ``m = max_j x_j``. Shifting by ``m`` changes nothing in
+    exact arithmetic and keeps every exponential in [0, 1], so that none overflows.
+
+    Shape: (*), floating point, to the same shape and dtype.
+
+    Raises
+    ------
+    DtypeError
+        If ``x`` is not a tensor of floating-point numbers.
+    ShapeError
+        If ``x`` has no dimension ``dim``.
+
+    Examples
+    --------
+    >>> softmax(torch.tensor([[1000.0, 1000.0], [0.0, -torch.inf]]))
+    tensor([[0.5000, 0.5000],
+            [1.0000, 0.0000]])
+
+    Without the shift, ``exp(1000)`` is infinite and the quotient is not a number:
+
+    >>> e = torch.tensor([[1000.0, 1000.0]]).exp()
+    >>> e / e.sum(dim=1, keepdim=True)
+    tensor([[nan, nan]])
+
+    By hand, the sums must keep their axis: (64, 10) / (64, 1) divides each row by its own sum,
+    while (64,) is taken for a row of 64 columns.
+
+    >>> e = torch.zeros(64, 10).exp()
+    >>> (e / e.sum(dim=1).view(64, 1)).shape
+    torch.Size([64, 10])
+    >>> e / e.sum(dim=1)
+    Traceback (most recent call last):
+    RuntimeError: The size of tensor a (10) must match the size of tensor b (64) at non-singleton dimension 1
+
+    Notes
+    -----
+    Source: the lesson's softmax exercise; the shift and its error bounds are those of P. Blanchard, D. J. Higham
+    and N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA Journal of Numerical
+    Analysis 41 (2021).
+    """
+    _check_dimension("softmax", x, dim)
+    return _run("softmax", x, dim)
+
+
+def log_softmax(x: Given[Tensor], dim: Given[int] = -1) -> Tensor:
+    """Return the logarithm of :func:`softmax`, precise also where a probability is almost 0 or almost 1.
+
+    ``log p_k = (x_k - m) - log1p(sum_{j != i} exp(x_j - m))`` where ``m = x_i`` is the maximum. Neither term is
+    positive, so nothing cancels; leaving the maximum's own 1 to ``log1p`` keeps the digits of small sums.
+
+    Shape: (*), floating point, to the same shape and dtype.
+
+    Raises
+    ------
+    DtypeError, ShapeError
+        As :func:`softmax`.
+
+    Examples
+    --------
+    A probability too small to hold still has a logarithm, and one next to 1 has a loss above 0:
+
+    >>> log_softmax(torch.tensor([0.0, -200.0])), softmax(torch.tensor([0.0, -200.0])).log()
+    (tensor([   0., -200.]), tensor([0., -inf]))
+    >>> f"{log_softmax(torch.tensor([0.0, -20.0]))[0]:.4g}"
+    '-2.061e-09'
+
+    Notes
+    -----
+    Source: Blanchard, Higham and Higham (2021), as :func:`softmax`; the sum without its largest term is theirs.
+    """
+    _check_dimension("log_softmax", x, dim)
+    return _run("log_softmax", x, dim)
+
+
+def cross_entropy(
+    logits: Given[Tensor],
+    target: Given[Tensor],
+    *,
+    reduction: Given[str] = "mean",
+    label_smoothing: Given[float] = 0.0,
+) -> Tensor:
+    """Return how unlikely the logits hold the true classes: ``-log_softmax(logits)`` at each target.
+
+    With smoothing s, each row's loss is ``(1 - s) * -log p_target + s * mean_k(-log p_k)``. It is computed from
+    the logits, as :func:`log_softmax` is, so that no probability is rounded to 0 before its logarithm is taken.
+
+    Shape: ``logits`` (N, K) with ``target`` (N,), or (K,) with (). The result is a scalar, or for
+    ``reduction="none"`` of the target's shape; its dtype is that of ``logits``, at least float32 under autocast.
+
+    Parameters
+    ----------
+    logits
+        What a network returns: no softmax before.
+    target
+        The true classes, integers in [0, K). No value means "ignore this row".
+    reduction
+        ``"mean"`` (of no rows: NaN), ``"sum"`` or ``"none"``.
+    label_smoothing
+        The share of the target spread evenly over all classes, in [0, 1].
+
+    Raises
+    ------
+    DtypeError
+        If ``logits`` are not floating point or ``target`` holds no integers.
+    ShapeError
+        If the shapes do not fit, or a target is outside [0, K). Values are not read while a graph is
+        traced, under vmap, or on devices without values.
+    UsageError
+        If ``reduction`` or ``label_smoothing`` is none that there is.
+
+    Examples
+    --------
+    >>> logits, target = torch.tensor([[0.0, 200.0], [3.0, 3.0]]), torch.tensor([0, 1])
+    >>> cross_entropy(logits, target, reduction="none")
+    tensor([200.0000,   0.6931])
+
+    Taking the logarithm after the softmax loses the first row, and with it the gradient:
+
+    >>> -softmax(logits)[torch.arange(2), target].log()
+    tensor([   inf, 0.6931])
+
+    Notes
+    -----
+    Source: the lesson's loss, ``nn.CrossEntropyLoss``; C. Szegedy et al., "Rethinking the Inception Architecture for
+    Computer Vision" (2016), section 7, for the smoothing.
+    """
+    _check_options(reduction, label_smoothing)
+    _check_floating("cross_entropy", "logits", logits)
+    _check_classes(logits, target)
+    logits_NK, target_N = (logits, target.long()) if logits.ndim == 2 else (logits[None], target.long()[None])
+    _check_range(target_N, logits_NK.shape[1], single=logits.ndim == 1)
+    loss = _run("cross_entropy", logits_NK, target_N, float(label_smoothing)).reshape(target.shape)
+    if reduction != "none":
+        loss = loss.mean() if reduction == "mean" else loss.sum()
+    return loss if _autocasts(logits.device.type) else loss.to(logits.dtype)
+
+
+def sigmoid(x: Given[Tensor]) -> Tensor:
+    """Return ``1 / (1 + exp(-x))`` of each element: the first of ``softmax([x, 0])``.
+
+    Shape: (*), floating point, to the same shape and dtype. Raises :class:`DtypeError` for anything else.
+    The form ``exp(x) / (1 + exp(x))``, equal on paper, overflows:
+
+    >>> x = torch.tensor([-1000.0, 0.0, 1000.0])
+    >>> sigmoid(x), x.exp() / (1 + x.exp())
+    (tensor([0.0000, 0.5000, 1.0000]), tensor([0.0000, 0.5000,    nan]))
+
+    Source: the lesson's first activation.
+    """
+    _check_floating("sigmoid", "x", x)
+    return _run("sigmoid", x)
+
+
+def tanh(x: Given[Tensor]) -> Tensor:
+    """Return ``(exp(x) - exp(-x)) / (exp(x) + exp(-x))`` of each element, which is ``2 sigmoid(2 x) - 1``.
+
+    Shape: (*), floating point, to the same shape and dtype. Raises :class:`DtypeError` for anything else.
+    The formula as written overflows for large x and loses every digit of small x:
+
+    >>> x = torch.tensor([1e-8, 1000.0])
+    >>> tanh(x), (x.exp() - (-x).exp()) / (x.exp() + (-x).exp())
+    (tensor([1.0000e-08, 1.0000e+00]), tensor([0., nan]))
+
+    Source: the lesson's activations.
+    """
+    _check_floating("tanh", "x", x)
+    return _run("tanh", x)
+
+
+def relu(x: Given[Tensor]) -> Tensor:
+    """Return ``max(x, 0)`` of each element; its slope at 0 is taken as 0.
+
+    Shape: (*), floating point, to the same shape and dtype. Raises :class:`DtypeError` for anything else.
+    A mask, ``x * (x > 0)``, turns minus infinity into NaN:
+
+    >>> x = torch.tensor([-torch.inf, -1.0, 2.0])
+    >>> relu(x), x * (x > 0)
+    (tensor([0., 0., 2.]), tensor([nan, -0., 2.]))
+
+    Source: the lesson's activation for hidden layers.
+    """
+    _check_floating("relu", "x", x)
+    return _run("relu", x)
+
+
+# --- the computations, on checked arguments
+
+
+def _softmax(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
+    if x.numel() == 0:
+        return x.clone()
+    wide = _wide(x)
+    # The quotient does not depend on the shift, so no gradient is lost by detaching it.
+    e = (wide - wide.detach().amax(dim, keepdim=True)).exp_()
+    total = e.sum(dim, keepdim=True)
+    # exp keeps its result for the backward pass: only without one may it be overwritten.
+    return (e / total if torch.is_grad_enabled() else e.div_(total)).to(x.dtype)
+
+
+def _log_softmax(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
+    shifted, log_total = _shifted_and_log_total(_wide(x), dim)
+    return (shifted - log_total).to(x.dtype)
+
+
+def _cross_entropy(
+    logits_NK: Float[Tensor, "N K"], target_N: Int64[Tensor, " N"], label_smoothing: float
+) -> Float[Tensor, " N"]:
+    shifted_NK, log_total_N1 = _shifted_and_log_total(_wide(logits_NK), 1)
+    loss_N = (log_total_N1 - shifted_NK.gather(1, target_N[:, None])).squeeze(1)
+    if label_smoothing == 0:
+        return loss_N
+    uniform_N = log_total_N1.squeeze(1) - shifted_NK.mean(1)
+    return (1 - label_smoothing) * loss_N + label_smoothing * uniform_N
+
+
+def _shifted_and_log_total(
+    x: Float[Tensor, "*shape"], dim: int
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*total"]]:
+    """Return ``x - m`` and ``log(sum(exp(x - m)))``, the axis of the latter kept at length 1."""
+    if x.numel() == 0:
+        return x.clone(), x.sum(dim, keepdim=True)
+    maximum, place = x.detach().max(dim, keepdim=True)
+    shifted = x - maximum
+    e = shifted.exp()
+    # The maximum's exponential is exactly 1; without it, what is left is not rounded to the digits of 1.
+    # Subtracting (rather than overwriting) leaves its slope, and the NaN of an infinite maximum, in place.
+    others = e.scatter_add(dim, place, torch.full_like(maximum, -1)).sum(dim, keepdim=True)
+    return shifted, others.log1p()
+
+
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if x.dtype.itemsize < 4 else x
+
+
+def _autocasts(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+_PYTORCH: dict[str, Callable[..., Tensor]] = {
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "cross_entropy": _cross_entropy,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+}
+
+
+def _run(name: str, x: Tensor, *arguments: object) -> Tensor:
+    """Compute ``name``: the one place where an implementation is chosen. There is one, in PyTorch's operations."""
+    return _PYTORCH[name](x, *arguments)
+
+
+# --- complaints
+
+
+def _check_floating(function: str, argument: str, x: object) -> None:
+    if not isinstance(x, Tensor):
+        raise DtypeError("functional-tensor", function=function, argument=argument, kind=type(x).__name__)
+    if not x.is_floating_point():
+        raise DtypeError("functional-dtype", function=function, argument=argument, dtype=x.dtype)
+
+
+def _check_dimension(function: str, x: Given[Tensor], dim: object) -> None:
+    _check_floating(function, "x", x)
+    axes = max(x.ndim, 1)  # a scalar counts as one axis, as in PyTorch
+    if not isinstance(dim, int) or isinstance(dim, bool) or not -axes <= dim < axes:
+        fields = {"low": -axes, "high": axes - 1, "shape": tuple(x.shape), "dim": repr(dim)[:60]}
+        raise ShapeError("functional-dimension", function=function, **fields)
+
+
+def _check_options(reduction: object, label_smoothing: object) -> None:
+    problems: list[SumtooneError] = []
+    if reduction not in REDUCTIONS:
+        known = ", ".join(REDUCTIONS)
+        hint = did_you_mean(reduction, REDUCTIONS)
+        problems.append(UsageError("cross-entropy-reduction", given=repr(reduction)[:60], known=known, hint=hint))
+    number = isinstance(label_smoothing, int | float) and not isinstance(label_smoothing, bool)
+    if not (number and 0 <= label_smoothing <= 1):  # type: ignore[operator]
+        problems.append(UsageError("cross-entropy-smoothing", given=repr(label_smoothing)[:60]))
+    raise_all(problems)
+
+
+def _check_classes(logits: Tensor, target: object) -> None:
+    if not isinstance(target, Tensor):
+        raise DtypeError("cross-entropy-target-dtype", given=type(target).__name__)
+    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
+        raise DtypeError("cross-entropy-target-dtype", given=target.dtype)
+    shape = tuple(logits.shape)
+    if len(shape) not in (1, 2) or (shape[-1] == 0 and shape != (0, 0)):
+        raise ShapeError("cross-entropy-logits", shape=shape)
+    wanted, given = shape[:-1], tuple(target.shape)
+    if given != wanted:
+        hint = text(f"functional.{_target_hint(given, shape)}", shape=wanted)
+        raise ShapeError("cross-entropy-target-shape", logits=shape, wanted=wanted, given=given, hint=hint)
+
+
+def _target_hint(target: tuple[int, ...], logits: tuple[int, ...]) -> str:
+    if target == logits:
+        return "one-hot"
+    if target == (*logits[:-1], 1):
+        return "column"
+    return "rows" if target and len(logits) == 2 else "reshape"
+
+
+def _check_range(target_N: Tensor, classes: int, *, single: bool) -> None:
+    if torch.compiler.is_compiling() or target_N.numel() == 0:
+        return
+    lowest, highest = target_N.aminmax()
+    try:
+        if int(lowest) >= 0 and int(highest) < classes:
+            return
+    except RuntimeError:
+        return  # vmap, fake and meta tensors have no values to read
+    wrong = ((target_N < 0) | (target_N >= classes)).nonzero().flatten()
+    place = int(wrong[0])
+    where = "target" if single else f"target[{place}]"
+    fields = {"classes": classes, "last": classes - 1, "where": where, "value": int(target_N[place])}
+    raise ShapeError("cross-entropy-target-range", count=len(wrong), rows=len(target_N), **fields)
