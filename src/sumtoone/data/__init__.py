@@ -1,0 +1,112 @@
+"""Data sets: one reader for each kind of source, every one returning the same frozen ``Dataset``.
+
+Importing this package loads nothing heavy: the names below bring torch with them on first use.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sumtoone.data import named
+from sumtoone.errors import DataError
+from sumtoone.specification import did_you_mean
+
+if TYPE_CHECKING:
+    from sumtoone.data.dataset import Dataset as Dataset
+    from sumtoone.data.dataset import Split as Split
+    from sumtoone.data.preprocessing import Preprocessing as Preprocessing
+
+_HOMES = {
+    "Dataset": "sumtoone.data.dataset",
+    "Preprocessing": "sumtoone.data.preprocessing",
+    "Split": "sumtoone.data.dataset",
+}
+
+__all__ = ["Dataset", "Preprocessing", "Split", "load"]
+
+_IDX_FILES = "*-idx[13]-ubyte*", "*.idx[13]-ubyte*"
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'sumtoone.data' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def load(name_or_path: str | os.PathLike[str], *, label: str = "label") -> Dataset:
+    """Return the data set of a name or a path, in three splits.
+
+    Parameters
+    ----------
+    name_or_path
+        A name that ``sumtoone data list`` shows: ``digits`` comes with sumtoone, the others are searched in
+        the folders of ``SUMTOONE_DATA``, among the system's data sets and in the cache, and downloaded only
+        if they are in none. Otherwise a path: a folder of IDX files, a folder of class folders of images, a
+        ``.npz``, ``.csv`` or ``.parquet`` file. A name wins over a file of the same spelling: ``"digits"`` is
+        the name, ``"./digits"`` and ``Path("digits")`` are the path.
+    label
+        The column of a table that holds the labels.
+
+    Raises
+    ------
+    DataError
+        If there is no such name or path, or what lies there cannot be read as a data set.
+    UnavailableError
+        If a named data set is not on this machine and cannot be downloaded.
+
+    Examples
+    --------
+    >>> digits = load("digits")
+    >>> len(digits.train), len(digits.validation), len(digits.test)
+    (3500, 500, 1000)
+    >>> digits.train.inputs.shape, digits.train.inputs.dtype, digits.classes[:3]
+    (torch.Size([3500, 784]), torch.uint8, ('0', '1', '2'))
+    """
+    if isinstance(name_or_path, str) and name_or_path in named.names():
+        return replace(_read_name(name_or_path), source=name_or_path, label=label)
+    return replace(_read_path(name_or_path, label), source=str(Path(name_or_path).expanduser().absolute()), label=label)
+
+
+def _read_name(name: str) -> Dataset:
+    if name == named.BUILT_IN:
+        from sumtoone.data import digits
+
+        return digits.read()
+    return named.read(named.SOURCES[name])
+
+
+def _read_path(given: str | os.PathLike[str], label: str) -> Dataset:
+    from sumtoone.data import folders, idx, limits, npz, tables
+
+    path = Path(given).expanduser()
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        raise _nothing_there(given, error) from None
+    if path.is_dir():
+        holds_idx = any(next(path.glob(pattern), None) for pattern in _IDX_FILES)
+        return idx.read_folder(path) if holds_idx else folders.read(path)
+    match path.suffix.lower():
+        case ".npz":
+            return npz.read(path)
+        case ".csv" | ".parquet":
+            return tables.read(path, label=label)
+        case _:
+            raise DataError("source-kind", path=limits.shown(path))
+
+
+def _nothing_there(given: str | os.PathLike[str], error: OSError | ValueError) -> DataError:
+    """Return the error for a path that leads nowhere; a bare word was more likely meant as a name."""
+    from sumtoone.data import limits
+
+    word = str(given)
+    if isinstance(given, str) and Path(word).name == word and not Path(word).suffix:
+        return DataError("source-unknown", given=limits.shown(word), hint=did_you_mean(word[:60], named.names()))
+    what = error.strerror if isinstance(error, OSError) else str(error)
+    return DataError("source-missing", path=limits.shown(word), what=what)

@@ -1,0 +1,147 @@
+"""A folder of class folders of pictures, with or without ``train/``, ``validation/`` and ``test/`` above them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumtoone.data import limits
+from sumtoone.data.dataset import Dataset
+from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
+from sumtoone.errors import DataError
+from sumtoone.specification import did_you_mean
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+PARTS = ("train", "validation", "test")
+
+
+@limits.within_memory
+def read(path: Path) -> Dataset:
+    """Return the data set of a folder whose folders are the classes, each holding pictures of one size.
+
+    Where ``path`` holds a folder ``train`` that itself holds folders, these are the classes, and ``validation``
+    and ``test`` beside it are taken as they are. A row is grey, image_shape (H, W), if every pixel of every
+    picture is, else (H, W, 3). Rows stand in the order of names; files whose names begin with a dot are left out.
+
+    Raises
+    ------
+    DataError
+        If something else lies in the folders, a picture cannot be read, sizes differ, or the rows make no data set.
+    """
+    found = limits.entries(path)
+    parts = {entry.name: entry for entry in found}
+    if "train" not in parts or not any(map(limits.is_folder, _inside(parts["train"]))):
+        parts = {"train": path}
+    for name, folder in parts.items():
+        if name not in PARTS:
+            hint = did_you_mean(name, PARTS)
+            raise DataError("data-folder-part", path=limits.shown(folder), parts=", ".join(PARTS), hint=hint)
+    listed = {name: _listed(folder) for name, folder in parts.items()}
+    images = _stacked([file for files in listed.values() for _, file in files])
+    labels, classes = number_labels([label for label, _ in listed["train"]], where=path)
+    pairs: dict[str, Pair] = {}
+    start = 0
+    for name, files in listed.items():
+        rows = images[start : start + len(files)]
+        start += len(files)
+        own = [label for label, _ in files]
+        numbers = labels if name == "train" else match_labels(own, classes, part=name, where=parts[name])
+        pairs[name] = rows.reshape(len(rows), -1), numbers
+    inputs, labels = pairs.pop("train")
+    name = path.name or path.resolve().name
+    return assemble(name, inputs, labels, classes=classes, image_shape=images.shape[1:], **pairs)
+
+
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Return the picture in a file: (H, W) if every pixel is grey, else (H, W, 3), uint8.
+
+    The first frame of several; turned upright as its EXIF data say; what is transparent lies on white.
+
+    Raises
+    ------
+    DataError
+        If the file is no PNG, JPEG, BMP, GIF or WebP picture, is damaged, or has too many pixels.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    with limits.open_regular(path) as file, limits.foreign(path, "data-image-broken"):
+        try:
+            # Reads the header only: the pixels are counted before they are decoded.
+            opened = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError:
+            raise DataError("data-image-kind", path=limits.shown(path), formats=", ".join(FORMATS)) from None
+        with opened:
+            width, height = opened.size
+            if width * height > limits.MOST_PIXELS:
+                size = f"{width} x {height}"
+                raise DataError("data-image-pixels", path=limits.shown(path), size=size, limit=limits.MOST_PIXELS)
+            opened.load()
+            return _pixels(ImageOps.exif_transpose(opened))
+
+
+def _pixels(image: Image) -> NDArray[np.uint8]:
+    import PIL.Image
+
+    if image.mode.startswith("I"):
+        # 16 bits of grey: Pillow's own conversion cuts everything above 255 off.
+        return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+    if image.has_transparency_data:
+        white = PIL.Image.new("RGBA", image.size, "white")
+        image = PIL.Image.alpha_composite(white, image.convert("RGBA"))
+    if image.mode in ("1", "L"):
+        return np.array(image.convert("L"))
+    pixels = np.array(image.convert("RGB"))
+    grey = (pixels == pixels[..., :1]).all()
+    return pixels[..., 0] if grey else pixels
+
+
+def _inside(path: Path) -> list[Path]:
+    return limits.entries(path) if limits.is_folder(path) else []
+
+
+def _listed(folder: Path) -> list[tuple[str, Path]]:
+    """Return the class and the path of each picture."""
+    files: list[tuple[str, Path]] = []
+    for entry in limits.entries(folder):
+        if not limits.is_folder(entry):
+            raise DataError("data-folder-stray", path=limits.shown(entry))
+        inside = limits.entries(entry)
+        if not inside:
+            raise DataError("data-folder-empty", path=limits.shown(entry))
+        for file in inside:
+            if limits.is_folder(file):
+                raise DataError("data-folder-deep", path=limits.shown(file), folder=limits.shown(entry))
+            files.append((entry.name, file))
+    if not files:
+        raise DataError("data-folder-no-classes", path=limits.shown(folder))
+    return files
+
+
+def _stacked(paths: list[Path]) -> NDArray[Any]:
+    """Return the pictures (N, H, W), or (N, H, W, 3) if one of them has colour."""
+    images: list[NDArray[np.uint8]] = []
+    size = 0
+    for path in paths:
+        image = read_image(path)
+        if images and image.shape[:2] != images[0].shape[:2]:
+            first, second = ("{1} x {0}".format(*picture.shape) for picture in (images[0], image))
+            raise DataError(
+                "data-image-sizes",
+                path=limits.shown(paths[0]),
+                size=first,
+                other=limits.shown(path),
+                other_size=second,
+            )
+        size += image.nbytes
+        if size > limits.MOST_BYTES:
+            raise DataError("data-too-large", path=limits.shown(path.parent), size=size, limit=limits.MOST_BYTES)
+        images.append(image)
+    if all(image.ndim == 2 for image in images):
+        return np.stack(images)
+    return np.stack([np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image for image in images])

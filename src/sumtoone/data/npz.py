@@ -1,0 +1,147 @@
+"""NumPy archives: ``x`` and ``y``, optionally ``x_test``, ``y_test``, ``x_validation``, ``y_validation``.
+
+The archive is opened as what it is, a zip file of ``.npy`` members, so that each size can be held
+against the bytes that are there before NumPy sets memory aside; nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumtoone.data import limits
+from sumtoone.data.dataset import Dataset
+from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
+from sumtoone.errors import DataError
+from sumtoone.specification import did_you_mean
+
+KEYS = ("x", "y", "x_test", "y_test", "x_validation", "y_validation")
+
+_LARGEST_DIRECTORY = 2**20
+_LARGEST_HEADER = 10_000
+
+
+@limits.within_memory
+def read(path: Path) -> Dataset:
+    """Return the data set in a ``.npz`` file.
+
+    ``x`` holds uint8 pixels or floating-point values, (N, D), (N, H, W) or (N, H, W, C) with C 1 or 3;
+    ``y`` one whole number or text for each row. A test or validation pair that is not there is cut from them.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as such an archive, or the arrays make no data set.
+    """
+    arrays = _read_arrays(path)
+    inputs, image_shape = _rows(path, "x", arrays)
+    labels, classes = number_labels(arrays["y"], where=f"{path}: y")
+    others: dict[str, Pair] = {}
+    for part in ("test", "validation"):
+        x, y = f"x_{part}", f"y_{part}"
+        if x not in arrays and y not in arrays:
+            continue
+        for key in (x, y):
+            if key not in arrays:
+                raise DataError("data-npz-missing", path=limits.shown(path), key=key, keys=", ".join(arrays))
+        if arrays[x].shape[1:] != arrays["x"].shape[1:]:
+            shapes = {"train": arrays["x"].shape[1:], "other": arrays[x].shape[1:]}
+            raise DataError("data-shapes", name=limits.shown(path), part=part, **shapes)
+        rows, _ = _rows(path, x, arrays)
+        if rows.dtype != inputs.dtype:
+            raise DataError("data-npz-types", path=limits.shown(path), key=x, kind=rows.dtype, train=inputs.dtype)
+        others[part] = rows, match_labels(arrays[y], classes, part=part, where=f"{path}: {y}")
+    return assemble(path.name, inputs, labels, classes=classes, image_shape=image_shape, **others)
+
+
+def _rows(path: Path, key: str, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], tuple[int, ...] | None]:
+    """Return an array as rows (N, D) of uint8 or float32, and the shape of a picture."""
+    array, place = arrays[key], limits.shown(path)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise DataError("data-npz-type", path=place, key=key, kind=array.dtype)
+    if not 2 <= array.ndim <= 4 or (array.ndim == 4 and array.shape[3] not in (1, 3)):
+        raise DataError("data-npz-shape", path=place, key=key, shape=array.shape)
+    rows = array.reshape(len(array), math.prod(array.shape[1:]))
+    if array.dtype != np.uint8:
+        # What float32 cannot hold becomes infinite, and is then found.
+        with np.errstate(over="ignore"):
+            rows = rows.astype(np.float32)
+        finite = np.isfinite(rows)
+        if not finite.all():
+            row, column = divmod(int(finite.argmin()), rows.shape[1])
+            value = array.reshape(rows.shape)[row, column]
+            raise DataError("data-npz-finite", path=place, key=key, row=row + 1, column=column + 1, value=value)
+    if array.ndim == 2:
+        return rows, None
+    return rows, array.shape[1:3] if array.ndim == 3 or array.shape[3] == 1 else array.shape[1:]
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    with limits.open_regular(path) as file, limits.foreign(path, "data-npz-broken"):
+        _check_directory(path, file)
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            for member in members:
+                _check_member(path, member, [other.filename for other in members])
+            limits.check_ratio(path, sum(member.file_size for member in members), limits.size_of(file))
+            for member in members:
+                with archive.open(member) as stream:
+                    key = member.filename.removesuffix(".npy")
+                    arrays[key] = _read_member(path, key, stream, member.file_size)
+    for key in ("x", "y"):
+        if key not in arrays:
+            raise DataError("data-npz-missing", path=limits.shown(path), key=key, keys=", ".join(arrays) or "-")
+    return arrays
+
+
+def _check_directory(path: Path, file: IO[bytes]) -> None:
+    """Refuse an archive whose list of members alone would fill the memory: it is read whole on opening."""
+    size = limits.size_of(file)
+    file.seek(max(0, size - 2**16 - 64))
+    tail = file.read()
+    file.seek(0)
+    end = tail.rfind(b"PK\5\6")
+    large = int.from_bytes(tail[end + 12 : end + 16], "little") > _LARGEST_DIRECTORY
+    # The 64-bit form of the list is for archives beyond our limits.
+    if end >= 0 and (large or tail[max(0, end - 20) : end].startswith(b"PK\6\7")):
+        raise DataError("data-npz-directory", path=limits.shown(path), limit=_LARGEST_DIRECTORY)
+
+
+def _check_member(path: Path, member: zipfile.ZipInfo, names: list[str]) -> None:
+    place, name = limits.shown(path), limits.shown(member.filename)
+    if member.filename.removesuffix(".npy") not in KEYS or not member.filename.endswith(".npy"):
+        hint = did_you_mean(member.filename[:60].removesuffix(".npy"), KEYS)
+        raise DataError("data-npz-key", path=place, key=name, keys=", ".join(KEYS), hint=hint)
+    if names.count(member.filename) > 1:
+        raise DataError("data-npz-duplicate", path=place, key=name, count=names.count(member.filename))
+    if member.flag_bits & 1:
+        raise DataError("data-npz-encrypted", path=place, key=name)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise DataError("data-npz-compression", path=place, key=name, method=member.compress_type)
+
+
+def _read_member(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[Any]:
+    # A header may claim to be gigabytes long, and NumPy would read them before it objects.
+    start = io.BytesIO(stream.read(_LARGEST_HEADER + 64))
+    version = np.lib.format.read_magic(start)
+    if version == (1, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(start, max_header_size=_LARGEST_HEADER)
+    elif version == (2, 0):
+        shape, fortran, dtype = np.lib.format.read_array_header_2_0(start, max_header_size=_LARGEST_HEADER)
+    else:
+        raise DataError("data-npz-version", path=limits.shown(path), key=key, version=".".join(map(str, version)))
+    if dtype.kind not in "biufSU" or dtype.itemsize == 0:
+        raise DataError("data-npz-kind", path=limits.shown(path), key=key, kind=dtype)
+    claimed, held = math.prod(shape) * dtype.itemsize, size - start.tell()
+    if claimed != held or min(shape, default=0) < 0:
+        raise DataError("data-npz-size", path=limits.shown(path), key=key, shape=shape, claimed=claimed, held=held)
+    stream.seek(start.tell())
+    content = limits.read_claimed(path, stream, claimed)
+    return content.view(dtype).reshape(shape, order="F" if fortran else "C")

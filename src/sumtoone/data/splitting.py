@@ -1,0 +1,238 @@
+"""From arrays to a :class:`Dataset`: labels numbered, what is missing cut from the training rows."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sumtoone.data import limits
+from sumtoone.data.dataset import Dataset, Split
+from sumtoone.errors import DataError
+
+# Rows (N, D) and their labels (N,).
+Pair = tuple[NDArray[Any], NDArray[np.int64]]
+
+TEST_PERCENT = 20
+VALIDATION_PERCENT = 10
+_SEED = 0
+
+# A number as people write one; 007 and numbers beyond int64 are names.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{0,17})?(e[+-]?[0-9]{1,3})?", re.IGNORECASE)
+
+
+def assemble(
+    name: str,
+    inputs: NDArray[Any],
+    labels: NDArray[np.int64],
+    *,
+    classes: tuple[str, ...],
+    image_shape: tuple[int, ...] | None,
+    test: Pair | None = None,
+    validation: Pair | None = None,
+) -> Dataset:
+    """Return the data set of these rows; a test or validation split that is not given is cut from them.
+
+    The cut is stratified and the same on every machine: 20 % of the rows for the test, 10 % of what
+    remains for validation, in proportion to the classes, each of which keeps a training row.
+
+    Shape: ``inputs`` (N, D) uint8 or float32, ``labels`` (N,) int64 from 0 to K - 1.
+
+    Raises
+    ------
+    DataError
+        If a split has no rows, there are no features or too many, or there is only one class; if rows and labels
+        differ in number, or splits in features; if a label is met, but not in the training rows.
+
+    Examples
+    --------
+    >>> rows = np.arange(40, dtype=np.uint8).reshape(20, 2)
+    >>> data = assemble("twenty", rows, np.arange(20) % 2, classes=("even", "odd"), image_shape=None)
+    >>> len(data.train), len(data.validation), len(data.test)
+    (14, 2, 4)
+    """
+    shown = limits.shown(name)
+    _check_rows(shown, "train", (inputs, labels), inputs.shape[1])
+    for part, pair in (("validation", validation), ("test", test)):
+        if pair is not None:
+            _check_rows(shown, part, pair, inputs.shape[1])
+            unseen = np.setdiff1d(pair[1], labels)
+            if len(unseen):
+                label = limits.shown(classes[unseen[0]])
+                raise DataError("data-label-unseen", name=shown, part=part, label=label)
+    if not 1 <= inputs.shape[1] <= limits.MOST_FEATURES:
+        raise DataError("data-features", name=shown, count=inputs.shape[1], limit=limits.MOST_FEATURES)
+    if len(classes) < 2:
+        raise DataError("data-one-class", name=shown, label=limits.shown(classes[0]))
+    random = np.random.PCG64(_SEED)
+    train: Pair = (inputs, labels)
+    if test is None:
+        train, test = _cut(train, TEST_PERCENT, random)
+    if validation is None:
+        train, validation = _cut(train, VALIDATION_PERCENT, random)
+    return Dataset(name, _split(train), _split(validation), _split(test), classes, image_shape)
+
+
+def number_labels(raw: object, *, where: object = "labels") -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return labels numbered from 0, shape (N,), and the name of each class.
+
+    Numbers, and texts that are all numbers, are put in the order of their values; other texts in the
+    order of their characters, after spaces around them are taken off. ``where`` is what an error
+    calls the labels, such as a path.
+
+    Raises
+    ------
+    DataError
+        If a label is missing (None, NaN, an empty text), a fraction, no plain text, or neither number nor
+        text, or if there are too many classes.
+
+    Examples
+    --------
+    >>> number_labels(["cat", "ant", "cat"])
+    (array([1, 0, 1]), ('ant', 'cat'))
+    >>> number_labels([10.0, 9.0])
+    (array([1, 0]), ('9', '10'))
+    """
+    where = limits.shown(where)
+    values, codes = _distinct(raw, where)
+    if len(values) > limits.MOST_CLASSES:
+        raise DataError("data-many-classes", where=where, count=len(values), limit=limits.MOST_CLASSES)
+    cleaned = _numbers_from_text([_cleaned(value) for value in values])
+    _refuse("data-label-missing", [value is None for value in cleaned], values, codes, where)
+    if all(isinstance(value, str) for value in cleaned):
+        _refuse("data-label-name", [not _is_name(value) for value in cleaned], values, codes, where)
+    elif any(isinstance(value, str) for value in cleaned):
+        _refuse("data-label-mixed", [isinstance(value, str) for value in cleaned], values, codes, where)
+    elif not all(isinstance(value, bool) for value in cleaned):
+        _refuse("data-label-fraction", [value % 1 != 0 for value in cleaned], values, codes, where)
+        cleaned = [int(value) for value in cleaned]
+    ordered = sorted(set(cleaned))
+    place = {value: number for number, value in enumerate(ordered)}
+    return np.array([place[value] for value in cleaned], np.int64)[codes], tuple(map(str, ordered))
+
+
+def match_labels(raw: object, classes: tuple[str, ...], *, part: str, where: object = "labels") -> NDArray[np.int64]:
+    """Return the labels of another split, numbered as those of the training rows are.
+
+    >>> match_labels(["cat", "cat"], ("ant", "cat"), part="test")
+    array([1, 1])
+    """
+    labels, names = number_labels(raw, where=where)
+    place = {label: number for number, label in enumerate(classes)}
+    for label in names:
+        if label not in place:
+            raise DataError("data-label-unseen", name=limits.shown(where), part=part, label=limits.shown(label))
+    return np.array([place[label] for label in names], np.int64)[labels]
+
+
+def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
+    """Return the distinct labels and, for each row, the place of its own among them."""
+    try:
+        array = np.asarray(raw)
+    except ValueError:
+        raise DataError("data-label-shape", where=where, shape="?") from None
+    if array.ndim != 1:
+        raise DataError("data-label-shape", where=where, shape=array.shape)
+    if len(array) > limits.MOST_ROWS:
+        raise DataError("data-rows", name=where, part="train", count=len(array), limit=limits.MOST_ROWS)
+    if array.dtype.kind not in "biufOSU":
+        raise DataError("data-label-kind", where=where, kind=array.dtype)
+    if array.dtype.kind != "O":
+        distinct, codes = np.unique(array, return_inverse=True)
+        return distinct.tolist(), codes.astype(np.int64, copy=False)
+    places: dict[object, int] = {}
+    for value in array:
+        if not isinstance(value, str | bytes | int | float | None):
+            raise DataError("data-label-kind", where=where, kind=type(value).__name__)
+        places.setdefault(value, len(places))
+    return list(places), np.fromiter((places[value] for value in array), np.int64, len(array))
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a label without the spaces around it, None where it is missing."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, str):
+        # macOS writes 한 as three characters in the names of folders, everyone else as one.
+        return unicodedata.normalize("NFC", value).strip() or None
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _numbers_from_text(values: list[Any]) -> list[Any]:
+    """Return texts that are all numbers as numbers, "nan" among them as missing; else the values as they are."""
+    texts = [value for value in values if isinstance(value, str)]
+    known = [bool(_NUMBER.fullmatch(value)) for value in texts]
+    if len(texts) < len(values) - values.count(None) or not any(known):
+        return values
+    if not all(number or value.lower() == "nan" for number, value in zip(known, texts, strict=True)):
+        return values
+    return [None if value is None or value.lower() == "nan" else _number(value) for value in values]
+
+
+def _number(value: str) -> int | float:
+    # int() first: a float holds no more than 53 bits.
+    return int(value) if value.lstrip("-").isdigit() else float(value)
+
+
+def _is_name(value: str) -> bool:
+    hidden = any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
+    return not hidden and "\N{REPLACEMENT CHARACTER}" not in value and len(value) <= limits.LONGEST_NAME
+
+
+def _refuse(code: str, wrong: Sequence[bool], values: list[Any], codes: NDArray[np.int64], where: str) -> None:
+    """Raise for the first row whose distinct value is wrong."""
+    if any(wrong):
+        row = int(np.array(wrong)[codes].argmax())
+        value = limits.shown(values[codes[row]])
+        raise DataError(code, where=where, row=row + 1, value=value, limit=limits.LONGEST_NAME)
+
+
+def _check_rows(name: str, part: str, pair: Pair, features: int) -> None:
+    inputs, labels = pair
+    assert inputs.dtype in (np.uint8, np.float32), "pixels or numbers"
+    if len(inputs) != len(labels):
+        raise DataError("data-rows-labels", name=name, part=part, rows=len(inputs), labels=len(labels))
+    if not 1 <= len(labels) <= limits.MOST_ROWS:
+        raise DataError("data-rows", name=name, part=part, count=len(labels), limit=limits.MOST_ROWS)
+    if inputs.shape[1] != features:
+        raise DataError("data-shapes", name=name, part=part, train=features, other=inputs.shape[1])
+
+
+def _cut(pair: Pair, percent: int, random: np.random.PCG64) -> tuple[Pair, Pair]:
+    """Return the rows that stay and ``percent`` of the rows that go, both in their old order."""
+    inputs, labels = pair
+    counts = np.bincount(labels)
+    # Raw draws: NumPy promises the same ones for ever, as it does not for its permutations.
+    by_chance = np.argsort(random.random_raw(len(labels)), kind="stable")
+    goes = np.zeros(len(labels), np.bool_)
+    by_class = by_chance[np.argsort(labels[by_chance], kind="stable")]
+    starts = np.cumsum(counts) - counts
+    for start, share in zip(starts, _shares(counts, percent), strict=True):
+        goes[by_class[start : start + share]] = True
+    return (inputs[~goes], labels[~goes]), (inputs[goes], labels[goes])
+
+
+def _shares(counts: NDArray[np.int64], percent: int) -> NDArray[np.int64]:
+    """Divide ``percent`` of all rows among classes by largest remainder; each class keeps a row.
+
+    Whole numbers only, so that no machine rounds differently.
+    """
+    shares = counts * percent // 100
+    wanted = (int(counts.sum()) * percent + 50) // 100
+    for place in np.argsort(-(counts * percent % 100), kind="stable"):
+        if shares.sum() >= wanted:
+            break
+        if shares[place] < counts[place] - 1:
+            shares[place] += 1
+    return shares
+
+
+def _split(pair: Pair) -> Split:
+    inputs, labels = pair
+    return Split(torch.from_numpy(np.ascontiguousarray(inputs)), torch.from_numpy(np.ascontiguousarray(labels)))

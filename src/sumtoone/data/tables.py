@@ -1,0 +1,270 @@
+"""Tables, ``.csv`` and ``.parquet``: a label column, numbers in all others, perhaps a column ``split``."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumtoone.data import limits
+from sumtoone.data.dataset import Dataset
+from sumtoone.data.splitting import Pair, assemble, number_labels
+from sumtoone.errors import DataError
+from sumtoone.specification import did_you_mean
+
+PARTS = ("train", "validation", "test")
+
+# Of a CSV file, at a time. A row must fit.
+_BLOCK = 2**24
+
+# The features (N, D), the labels (N,) and, if there is one, the split column (N,).
+_Read = tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.object_] | None]
+
+
+@limits.within_memory
+def read(path: Path, label: str = "label") -> Dataset:
+    """Return the data set in a table whose column ``label`` holds whole numbers or text and the others numbers.
+
+    A column ``split`` of ``train``, ``validation`` and ``test`` is respected; else both are cut from the rows.
+    Features become float32. A CSV file is UTF-8 with commas and a header.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as a table, a column is missing, unnamed or there twice, or a cell is
+        missing, infinite or no number: then with its row, counted from 1 under the header, and its column.
+    """
+    readers = {".csv": _read_csv, ".parquet": _read_parquet}
+    if path.suffix.lower() not in readers:
+        raise DataError("data-table-kind", path=limits.shown(path), kinds=", ".join(readers))
+    inputs, raw, parts = readers[path.suffix.lower()](path, label)
+    labels, classes = number_labels(raw, where=f"{path}: {label}")
+    if parts is None:
+        return assemble(path.name, inputs, labels, classes=classes, image_shape=None)
+    part_of = _checked_parts(path, parts)
+    pairs: dict[str, Pair] = {
+        part: (inputs[part_of == number], labels[part_of == number])
+        for number, part in enumerate(PARTS)
+        if part == "train" or (part_of == number).any()
+    }
+    rows, labels = pairs.pop("train")
+    return assemble(path.name, rows, labels, classes=classes, image_shape=None, **pairs)
+
+
+def _checked_parts(path: Path, parts: NDArray[np.object_]) -> NDArray[np.int8]:
+    """Return for each row the place of its split in ``PARTS``."""
+    places = {part: place for place, part in enumerate(PARTS)}
+    for row, part in enumerate(parts, start=1):
+        if str(part).strip() not in places:
+            value = limits.shown(repr(part))
+            raise DataError("data-table-split", path=limits.shown(path), row=row, value=value, parts=", ".join(PARTS))
+    return np.fromiter((places[str(part).strip()] for part in parts), np.int8, len(parts))
+
+
+def _checked_columns(path: Path, names: Sequence[str], label: str) -> list[str]:
+    """Return the names of the feature columns."""
+    place = limits.shown(path)
+    if len(names) > limits.MOST_COLUMNS:
+        raise DataError("data-table-wide", path=place, count=len(names), limit=limits.MOST_COLUMNS)
+    counts: dict[str, int] = {}
+    for number, name in enumerate(names, start=1):
+        if not name.strip():
+            raise DataError("data-table-unnamed", path=place, column=number)
+        counts[name] = counts.get(name, 0) + 1
+        if counts[name] > 1:
+            raise DataError("data-table-twice", path=place, column=limits.shown(name))
+    shown = [limits.shown(name) for name in names]
+    if label not in counts:
+        listed, hint = limits.shown(", ".join(shown)), did_you_mean(label, shown[:1000])
+        raise DataError("data-table-label", path=place, label=limits.shown(label), columns=listed, hint=hint)
+    features = [name for name in names if name not in (label, "split")]
+    if not features:
+        raise DataError("data-table-features", path=place, columns=", ".join(shown))
+    return features
+
+
+def _read_csv(path: Path, label: str) -> _Read:
+    import pyarrow.csv
+
+    ragged: list[Any] = []
+
+    def stop(row: Any) -> str:
+        ragged.append(row)
+        return "error"
+
+    with limits.open_regular(path) as file, limits.foreign(path, "data-csv-broken"):
+        _check_text(path, file)
+        names = _header(path, file)
+        features = _checked_columns(path, names, label)
+        try:
+            reader = pyarrow.csv.open_csv(
+                file,
+                read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK, use_threads=False),
+                parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=stop),
+                # All as text: Arrow would guess types from the first block, and name no cell that it cannot read.
+                convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string())),
+            )
+            if reader.schema.names != names:
+                raise DataError("data-csv-broken", path=limits.shown(path), what=limits.shown(reader.schema.names))
+            return _join(path, reader, features, label, split="split" in names and label != "split")
+        except pyarrow.ArrowInvalid:
+            if not ragged:
+                raise
+            row, counts = ragged[0].number, {"wanted": ragged[0].expected_columns, "count": ragged[0].actual_columns}
+            # Arrow counts the header as a row.
+            raise DataError("data-table-ragged", path=limits.shown(path), row=row - 1, **counts) from None
+
+
+def _join(path: Path, reader: Any, features: list[str], label: str, *, split: bool) -> _Read:
+    """Read block by block: a table as text takes several times the memory of its numbers."""
+    blocks = [np.empty((0, len(features)), np.float32)]
+    labels, parts = [np.empty(0, object)], [np.empty(0, object)]
+    rows = 0
+    for batch in reader:
+        columns = [_numbers(path, name, rows, batch.column(name)) for name in features]
+        blocks.append(np.stack(columns, axis=1))
+        labels.append(_values(batch.column(label)))
+        parts.append(_values(batch.column("split")) if split else parts[0])
+        rows += batch.num_rows
+    return np.concatenate(blocks), np.concatenate(labels), np.concatenate(parts) if split else None
+
+
+def _check_text(path: Path, file: BinaryIO) -> None:
+    """Refuse a file that is not UTF-8, by the line where it is not."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    lines, piece = 1, b"-"
+    while piece:
+        piece = file.read(_BLOCK)
+        try:
+            decoder.decode(piece, final=not piece)
+        except UnicodeDecodeError as error:
+            lines += error.object[: error.start].count(b"\n")
+            raise DataError("data-csv-encoding", path=limits.shown(path), line=lines) from None
+        lines += piece.count(b"\n")
+    file.seek(0)
+
+
+def _header(path: Path, file: BinaryIO) -> list[str]:
+    """Return the names in the first line that is not blank."""
+    start = file.read(_BLOCK).decode("utf-8-sig", errors="ignore").lstrip("\r\n")
+    file.seek(0)
+    line = start.splitlines()[0] if start else ""
+    if len(start) == len(line):
+        raise DataError("data-rows", name=limits.shown(path), part="train", count=0, limit=limits.MOST_ROWS)
+    return next(csv.reader([line]))
+
+
+def _read_parquet(path: Path, label: str) -> _Read:
+    import pyarrow
+    from pyarrow import parquet
+
+    with limits.open_regular(path) as file, limits.foreign(path, "data-parquet-broken"):
+        source = pyarrow.PythonFile(file, mode="r")
+        metadata = parquet.ParquetFile(source, thrift_container_size_limit=2 * limits.MOST_COLUMNS).metadata
+        rows, names = metadata.num_rows, metadata.schema.to_arrow_schema().names
+        features = _checked_columns(path, names, label)
+        if not 1 <= rows <= limits.MOST_ROWS:
+            raise DataError("data-rows", name=limits.shown(path), part="train", count=rows, limit=limits.MOST_ROWS)
+        size = 4 * rows * len(features)
+        if size > limits.MOST_BYTES:
+            raise DataError("data-too-large", path=limits.shown(path), size=size, limit=limits.MOST_BYTES)
+        # A text that repeats is then held once, however many rows a few bytes claim.
+        texts = [name for name in (label, "split") if name in names]
+        table = parquet.ParquetFile(source, metadata=metadata, read_dictionary=texts)
+        labels = _values(_column(path, table, label, text=True))
+        parts = _values(_column(path, table, "split", text=True)) if "split" in names and label != "split" else None
+        inputs = np.empty((rows, len(features)), np.float32)
+        # One column at a time: each may need a page of up to 2 GiB, whatever the file's size.
+        for place, name in enumerate(features):
+            inputs[:, place] = _numbers(path, name, 0, _column(path, table, name))
+        return inputs, labels, parts
+
+
+def _column(path: Path, table: Any, name: str, *, text: bool = False) -> Any:
+    """Return a column of a Parquet file as one array: numbers or, where it may be, text."""
+    from pyarrow import types
+
+    kind = table.schema_arrow.field(name).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    where = {"path": limits.shown(path), "column": limits.shown(name)}
+    if types.is_string(kind) or types.is_large_string(kind):
+        if not text:
+            first = next(table.iter_batches(batch_size=1, columns=[name])).column(name)[0].as_py()
+            raise DataError("data-table-text", **where, row=1, value=limits.shown(repr(first)))
+    elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
+        raise DataError("data-table-type", **where, kind=limits.shown(kind))
+    column = table.read(columns=[name], use_threads=False).column(name).combine_chunks()
+    if len(column) != table.metadata.num_rows:
+        what = f"{len(column)} != {table.metadata.num_rows}"
+        raise DataError("data-parquet-broken", path=limits.shown(path), what=what)
+    return column
+
+
+def _values(column: Any) -> NDArray[np.object_]:
+    """Return the cells of an Arrow array, None where one is missing; equal texts are one object."""
+    encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
+    # The last place, which -1 means too, is for what is missing.
+    distinct = np.array([*encoded.dictionary.to_pylist(), None], object)
+    values: NDArray[np.object_] = distinct[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    return values
+
+
+def _numbers(path: Path, name: str, before: int, column: Any) -> NDArray[np.float32]:
+    """Return a column as float32; ``before`` is the number of rows above it."""
+    import pyarrow
+
+    def refuse(code: str, place: int) -> DataError:
+        value = limits.shown(repr(column[place].as_py()))
+        return DataError(code, path=limits.shown(path), column=limits.shown(name), row=before + place + 1, value=value)
+
+    if column.null_count:
+        raise refuse("data-table-missing", column.is_null().index(True).as_py())
+    try:
+        numbers = column.cast(pyarrow.float64(), safe=False)
+    except pyarrow.ArrowInvalid:
+        place = _first_unread(column)
+        if place is not None:
+            blank = not column[place].as_py().strip()
+            raise refuse("data-table-missing" if blank else "data-table-text", place) from None
+        numbers = _trimmed(column).cast(pyarrow.float64())
+    with np.errstate(over="ignore"):
+        # What float32 cannot hold becomes infinite, and is then found.
+        values: NDArray[np.float32] = numbers.to_numpy(zero_copy_only=False).astype(np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        raise refuse("data-table-finite", int(finite.argmin()))
+    return values
+
+
+def _first_unread(column: Any) -> int | None:
+    """Return the place of the first text that Arrow does not read as a number, by halving."""
+    import pyarrow
+
+    def reads(start: int, length: int) -> bool:
+        try:
+            _trimmed(column.slice(start, length)).cast(pyarrow.float64())
+        except pyarrow.ArrowInvalid:
+            return False
+        return True
+
+    start, length = 0, len(column)
+    if reads(start, length):
+        return None
+    while length > 1:
+        half = length // 2
+        if reads(start, half):
+            start, length = start + half, length - half
+        else:
+            length = half
+    return start
+
+
+def _trimmed(column: Any) -> Any:
+    from pyarrow import compute
+
+    return compute.utf8_trim_whitespace(column)

@@ -1,0 +1,200 @@
+"""One name or path in, one data set out: which reader is chosen, and what is said where there is none."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+import sumtoone
+from sumtoone import DataError, Dataset, load
+from sumtoone.data import named
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 2, 3)).astype(np.uint8)
+LABELS = (np.arange(40) % 2).astype(np.uint8)
+
+
+def idx_folder(path: Path) -> Path:
+    path.mkdir()
+    for part, rows in (("train", slice(30)), ("t10k", slice(30, None))):
+        for kind, array in (("images-idx3", PIXELS[rows]), ("labels-idx1", LABELS[rows])):
+            header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+            (path / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
+    return path
+
+
+def class_folders(path: Path) -> Path:
+    for number, (pixels, label) in enumerate(zip(PIXELS, LABELS, strict=True)):
+        folder = path / f"{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return path
+
+
+def npz_file(path: Path) -> Path:
+    np.savez(path, x=PIXELS[:30], y=LABELS[:30], x_test=PIXELS[30:], y_test=LABELS[30:])
+    return path
+
+
+def table(label: str) -> pa.Table:
+    columns = {f"x{place}": column for place, column in enumerate(PIXELS.reshape(40, 6).T)}
+    return pa.table({**columns, label: LABELS, "split": ["train"] * 30 + ["test"] * 10})
+
+
+def csv_file(path: Path, label: str = "label") -> Path:
+    table(label).to_pandas().to_csv(path, index=False)
+    return path
+
+
+def parquet_file(path: Path, label: str = "label") -> Path:
+    pyarrow.parquet.write_table(table(label), path)
+    return path
+
+
+def pairs(dataset: Dataset, *splits: str) -> list[tuple[float, ...]]:
+    """Return the rows with their labels, in the order of their values."""
+    found = [getattr(dataset, split) for split in splits]
+    rows = [(*row.tolist(), int(label)) for split in found for row, label in zip(*split, strict=True)]
+    return sorted(rows)
+
+
+EVERYTHING = sorted((*row.tolist(), int(label)) for row, label in zip(PIXELS.reshape(40, 6), LABELS, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (idx_folder, "idx"),
+        (class_folders, "classes"),
+        (npz_file, "a.npz"),
+        (csv_file, "a.csv"),
+        (parquet_file, "a.parquet"),
+    ],
+)
+def test_every_kind_of_path_gives_the_same_rows(make: object, name: str, tmp_path: Path) -> None:
+    path = make(tmp_path / name)  # type: ignore[operator]
+    for given in (path, str(path)):
+        dataset = load(given)
+        assert pairs(dataset, "train", "validation", "test") == EVERYTHING
+        assert dataset.classes == ("0", "1")
+        if make is not class_folders:
+            assert np.array_equal(dataset.test.inputs.numpy(), PIXELS[30:].reshape(10, 6))
+
+
+@pytest.mark.parametrize(("make", "name"), [(npz_file, "B.NPZ"), (csv_file, "B.CSV"), (parquet_file, "B.Parquet")])
+def test_suffixes_in_capitals(make: object, name: str, tmp_path: Path) -> None:
+    made = make(tmp_path / name.lower())  # type: ignore[operator]
+    made.rename(tmp_path / name)
+    assert len(load(tmp_path / name).test) == 10
+
+
+@pytest.mark.parametrize(("make", "name"), [(csv_file, "a.csv"), (parquet_file, "a.parquet")])
+def test_the_label_column_by_another_name(make: object, name: str, tmp_path: Path) -> None:
+    path = make(tmp_path / name, label="which")  # type: ignore[operator]
+    assert pairs(load(path, label="which"), "train", "validation", "test") == EVERYTHING
+    with pytest.raises(DataError):
+        load(path)
+
+
+def test_a_name_wins_and_a_path_says_that_it_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    idx_folder(tmp_path / "digits")
+    assert load("digits").features == 784
+    for path in ("./digits", Path("digits"), tmp_path / "digits"):
+        assert load(path).features == 6
+
+
+def test_a_word_that_is_no_name_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    idx_folder(tmp_path / "mine")
+    assert load("mine").name == "mine"
+
+
+def test_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    npz_file(tmp_path / "a.npz")
+    assert load("~/a.npz").features == 6
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ("mnsit", "did you mean mnist?"),
+        ("MNIST", "did you mean mnist?"),
+        ("fashion_mnist", "did you mean fashion-mnist?"),
+        ("emnist-leters", "did you mean emnist-letters?"),
+        ("xyz", "choose one of " + ", ".join(named.names())),
+    ],
+)
+def test_no_such_name(given: str, hint: str) -> None:
+    with pytest.raises(DataError) as caught:
+        load(given)
+    assert caught.value.exit_code == 3
+    assert str(caught.value) == (
+        "There is no data set of this name, and no file or folder either [source-unknown]\n"
+        "  expected: a name that 'sumtoone data list' shows, or a path\n"
+        f"  got: {given}\n"
+        f"  try: {hint}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "what"),
+    [
+        ("no/such/folder", "no/such/folder", "No such file or directory"),
+        ("nothing.csv", "nothing.csv", "No such file or directory"),
+        (Path("nothing"), "nothing", "No such file or directory"),
+        ("./" + "b" * 300, "./" + "b" * 148 + "…" + "b" * 149, "File name too long"),
+        ("a/\0", r"'a/\x00'", None),
+    ],
+)
+def test_no_such_path(given: str | Path, path: str, what: str | None) -> None:
+    if what is None:
+        # Python's own words, which differ between versions.
+        with pytest.raises(ValueError, match="null") as own:
+            Path(given).stat()
+        what = str(own.value)
+    with pytest.raises(DataError) as caught:
+        load(given)
+    assert str(caught.value) == (
+        "There is no file or folder of data here [source-missing]\n"
+        "  expected: a folder of IDX files or of class folders, or a .npz, .csv or .parquet file\n"
+        f"  got: {path}: {what}\n"
+        "  try: check the spelling, or give the whole path"
+    )
+
+
+def test_another_kind_of_file(tmp_path: Path) -> None:
+    (tmp_path / "a.mat").write_bytes(b"MATLAB")
+    with pytest.raises(DataError) as caught:
+        load(tmp_path / "a.mat")
+    assert str(caught.value) == (
+        "sumtoone does not read data from this kind of file [source-kind]\n"
+        "  expected: a .npz, .csv or .parquet file, or a folder of IDX files or of class folders of images\n"
+        f"  got: {tmp_path / 'a.mat'}\n"
+        "  try: numpy.savez('data.npz', x=inputs, y=labels) writes a file it reads"
+    )
+
+
+def test_the_package_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, sumtoone.data, sumtoone.data.named as named;"
+        "named.names(); [named.find(source) for source in named.SOURCES.values()];"
+        "print(sorted({'torch', 'numpy', 'requests', 'mlxtend', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_names_of_the_package() -> None:
+    assert sumtoone.load is sumtoone.data.load
+    assert sumtoone.data.Dataset is Dataset
+    with pytest.raises(AttributeError) as caught:
+        sumtoone.data.missing  # noqa: B018
+    assert str(caught.value) == "module 'sumtoone.data' has no attribute 'missing'"
