@@ -1,0 +1,153 @@
+"""The dense network: logits out, probabilities through one softmax.
+
+Shape suffixes: N rows, D inputs, H hidden values, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sumtoone.errors import DtypeError, ShapeError
+from sumtoone.functional import softmax
+from sumtoone.language import text
+from sumtoone.specification import Specification
+
+LEAKY_SLOPE = 0.01
+
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "gelu": F.gelu,
+    "leaky-relu": F.leaky_relu,
+    "identity": lambda x: x,
+}
+
+
+class Network(nn.Module):
+    """A feed-forward classifier of linear layers, described by a string such as ``"784-128-64-10"``.
+
+    Calling it gives **logits**; :meth:`probabilities` gives rows that sum to one. The start weights
+    are drawn from ``seed`` alone, so that the same line builds the same network everywhere:
+
+    * sigmoid: uniform, variance 32 / (fan_in + fan_out) (Glorot & Bengio 2010; the logistic function takes 4 times
+      the deviation of tanh)
+    * tanh, identity and the last layer: uniform, variance 2 / (fan_in + fan_out) (Glorot & Bengio 2010)
+    * relu, leaky-relu, gelu: uniform, variance 2 / fan_in (He et al. 2015)
+
+    Biases start at 0.
+
+    Parameters
+    ----------
+    sizes
+        Input size, hidden sizes, number of classes, as a string, a sequence or a :class:`Specification`.
+    activation
+        Between the layers: sigmoid, tanh, relu, gelu, leaky-relu, or identity, which warns why it is not enough.
+    dropout
+        The share of hidden values set to zero while training, in [0, 1).
+    seed
+        Where the start weights come from; None draws from torch's own generator.
+
+    Shape
+    -----
+    input (..., D) float, output (..., K) logits.
+
+    Raises
+    ------
+    SpecificationError, UsageError
+        If the description is wrong.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = Network("784-128-64-10", activation="relu")
+    >>> images = torch.rand(64, 784)
+    >>> network(images).shape
+    torch.Size([64, 10])
+    >>> bool(torch.allclose(network.probabilities(images).sum(dim=1), torch.ones(64)))
+    True
+    """
+
+    def __init__(
+        self,
+        sizes: str | Sequence[int] | Specification,
+        activation: str = "relu",
+        dropout: float = 0.0,
+        *,
+        seed: int | None = 0,
+    ) -> None:
+        super().__init__()
+        self.specification = (
+            sizes if isinstance(sizes, Specification) else Specification.parse(sizes, activation, dropout)
+        )
+        widths = self.specification.sizes
+        # skip_init: the default weights would be drawn from torch's own generator, only to be replaced.
+        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, before, after) for before, after in pairwise(widths))
+        self.initialise(seed)
+        # Said to people who write a description, not to programs that pass a specification on.
+        if sizes is not self.specification and self.specification.activation == "identity" and len(self.layers) > 1:
+            single = f"{widths[0]}-{widths[-1]}"
+            warnings.warn(text("network.identity", sizes=str(self.specification), single=single), stacklevel=2)
+
+    def initialise(self, seed: int | None) -> None:
+        """Draw all weights anew from ``seed`` and set the biases to 0."""
+        generator = torch.Generator().manual_seed(seed) if seed is not None else None
+        last = len(self.layers) - 1
+        with torch.no_grad():
+            for place, layer in enumerate(self._linears()):
+                bound = math.sqrt(3.0 * _start_variance(self.specification.activation, layer, last=place == last))
+                layer.weight.uniform_(-bound, bound, generator=generator)
+                layer.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (..., K) for inputs (..., D).
+
+        Raises
+        ------
+        ShapeError
+            If the last axis is not D.
+        DtypeError
+            If the inputs are not floating-point.
+        """
+        if not x.is_floating_point():
+            raise DtypeError("network-dtype", kind=str(x.dtype))
+        if x.ndim == 0 or x.shape[-1] != self.specification.inputs:
+            raise ShapeError("network-shape", shape=tuple(x.shape), inputs=self.specification.inputs)
+        activation = _FUNCTIONS[self.specification.activation]
+        *hidden_layers, output = self.layers
+        for layer in hidden_layers:
+            x = activation(layer(x))
+            if self.specification.dropout:
+                x = F.dropout(x, self.specification.dropout, self.training)
+        logits: Tensor = output(x)
+        return logits
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Return probabilities (..., K) for inputs (..., D): ``softmax(self(x), dim=-1)``, once."""
+        probabilities: Tensor = softmax(self(x), dim=-1)
+        return probabilities
+
+    def extra_repr(self) -> str:
+        """Describe what the layers below do not show."""
+        dropout = f", dropout={self.specification.dropout}" if self.specification.dropout else ""
+        return f"'{self.specification}', activation='{self.specification.activation}'{dropout}"
+
+    def _linears(self) -> list[nn.Linear]:
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+
+def _start_variance(activation: str, layer: nn.Linear, *, last: bool) -> float:
+    glorot = 2.0 / (layer.in_features + layer.out_features)
+    if last or activation in ("tanh", "identity"):
+        return glorot
+    if activation == "sigmoid":
+        return 16.0 * glorot
+    slope = LEAKY_SLOPE if activation == "leaky-relu" else 0.0
+    return 2.0 / ((1.0 + slope**2) * layer.in_features)

@@ -1,0 +1,150 @@
+"""The plain engine: the loop a person would write over in-memory tensors, for any module, on CPU or CUDA.
+
+Shape suffixes: N rows, B rows of a batch, D inputs, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from sumtoone.data import Split
+from sumtoone.errors import TrainingError
+from sumtoone.options import TrainingOptions
+from sumtoone.training.randomness import batch_order, derived_seed
+from sumtoone.training.schedules import learning_rate
+from sumtoone.training.state import Plan, Progress
+
+# Steps between two looks at the losses: reading one waits for the device, reading many at once costs the same.
+STEPS_BETWEEN_LOOKS = 50
+_ROWS_AT_ONCE = 4096
+
+
+class PlainEngine:
+    """Trains by PyTorch's own autograd and optimizers; the reference every other engine is held against."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.network = plan.network.to(plan.device)
+        self.optimizer = _make_optimizer(self.network, plan.options)
+        self._scale, self._shift = plan.preprocessing.scale_and_shift(plan.device)
+        # The whole data set lives where the network does, pixels as uint8.
+        self._inputs_ND = plan.dataset.train.inputs.to(plan.device)
+        self._labels_N = plan.dataset.train.labels.to(plan.device)
+        self._validation = Split(plan.dataset.validation.inputs, plan.dataset.validation.labels)
+
+    def train_epoch(self, progress: Progress) -> Iterator[None]:
+        """Go through the rest of the epoch under way; yield between steps, now and then, with ``progress`` up to date.
+
+        Raises
+        ------
+        TrainingError
+            If a loss is not finite; it names the step.
+        """
+        options, plan = self.plan.options, self.plan
+        self.network.train()
+        if progress.step == 0:
+            torch.manual_seed(derived_seed(options.seed, "dropout", progress.epoch))
+        order_N = batch_order(options.seed, progress.epoch, len(self._labels_N)).to(plan.device)
+        batches = order_N.split(options.batch_size)
+        looked, losses, logits = progress.step, [], []
+        for place in range(progress.step, len(batches)):
+            rows_B = batches[place]
+            step = progress.epoch * len(batches) + place
+            loss, logits_BK = self._step(rows_B, learning_rate(options, step, plan.steps))
+            losses.append(loss)
+            logits.append(logits_BK)
+            if place + 1 - looked == STEPS_BETWEEN_LOOKS or place + 1 == len(batches):
+                self._look(progress, losses, logits, batches[looked : place + 1])
+                looked, losses, logits = place + 1, [], []
+                yield
+
+    def _step(self, rows_B: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+        options = self.plan.options
+        x_BD = self._inputs_ND[rows_B].to(torch.float32).mul_(self._scale).add_(self._shift)
+        with torch.autocast(self.plan.device.type, torch.bfloat16, enabled=options.precision == "bfloat16"):
+            logits_BK = self.network(x_BD)
+        loss = F.cross_entropy(logits_BK.float(), self._labels_N[rows_B], label_smoothing=options.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.param_groups[0]["lr"] = lr
+        self.optimizer.step()
+        return loss.detach(), logits_BK.detach()
+
+    def _look(
+        self, progress: Progress, losses: list[Tensor], logits: list[Tensor], batches: tuple[Tensor, ...]
+    ) -> None:
+        """Add finished steps to ``progress``: one transfer from the device for all of them."""
+        labels_N = self._labels_N[torch.cat(batches)]
+        correct = (torch.cat(logits).argmax(dim=1) == labels_N).sum()
+        for loss, rows_B in zip(torch.stack(losses).tolist(), batches, strict=True):
+            progress.step += 1
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    "training-diverged",
+                    loss=loss,
+                    epoch=progress.epoch + 1,
+                    step=progress.step,
+                    lr=self.plan.options.learning_rate,
+                )
+            progress.loss_sum += loss * len(rows_B)
+        progress.correct += int(correct)
+
+    @torch.inference_mode()
+    def validate(self) -> tuple[float, float]:
+        """Return the mean loss in nats and the accuracy on the validation rows; NaN where there are none."""
+        split = self._validation
+        if not len(split):
+            return math.nan, math.nan
+        self.network.eval()
+        loss_sum, correct = 0.0, 0
+        for inputs_BD, labels_B in zip(
+            split.inputs.split(_ROWS_AT_ONCE), split.labels.split(_ROWS_AT_ONCE), strict=True
+        ):
+            labels = labels_B.to(self.plan.device)
+            logits_BK = self.network(self.plan.preprocessing(inputs_BD.to(self.plan.device))).float()
+            loss_sum += float(F.cross_entropy(logits_BK, labels, reduction="sum"))
+            correct += int((logits_BK.argmax(dim=1) == labels).sum())
+        return loss_sum / len(split), correct / len(split)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all tensors that the next step depends on."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for place, entries in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{place}.{key}": value for key, value in entries.items() if value is not None}
+        tensors["random.cpu"] = torch.get_rng_state()
+        if self.plan.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.plan.device)
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Take up the tensors that :meth:`state` returned."""
+        self.network.load_state_dict(_under("network.", tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under("optimizer.", tensors).items():
+            place, key = name.split(".", 1)
+            state.setdefault(int(place), {})[key] = tensor
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cuda" in tensors and self.plan.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["random.cuda"], self.plan.device)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _make_optimizer(network: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    lr, decay = options.learning_rate, options.decay
+    if options.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, lr, options.momentum, weight_decay=decay, nesterov=options.nesterov, fused=True
+        )
+    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+    return kind(parameters, lr, weight_decay=decay, fused=True)

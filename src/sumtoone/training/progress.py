@@ -1,0 +1,51 @@
+"""A progress bar for training: loss, accuracy and time left; nothing at all in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sumtoone.language import text
+
+
+class ProgressBar:
+    """A bar on standard error that takes the events of ``fit``; use it as a context manager."""
+
+    def __init__(self, steps_per_epoch: int, epochs: int) -> None:
+        console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._steps, self._epochs = steps_per_epoch, epochs
+        self._task = self._bar.add_task("", total=steps_per_epoch * epochs)
+
+    def __enter__(self) -> ProgressBar:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Move the bar to where the event says training is."""
+        finished = (event["epoch"] - 1) * self._steps + event.get("step", self._steps)
+        words = text(
+            "training.bar",
+            epoch=event["epoch"],
+            epochs=self._epochs,
+            loss=f"{event['train_loss']:.4f}",
+            accuracy=f"{event['train_accuracy']:.2%}",
+        )
+        self._bar.update(self._task, completed=finished, description=words)
