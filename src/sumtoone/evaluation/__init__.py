@@ -1,0 +1,8 @@
+"""How good a run is, in plain numbers: ``evaluate`` judges a run, ``report_from`` probabilities and labels."""
+
+from __future__ import annotations
+
+from sumtoone.evaluation.metrics import Predictor, evaluate, report_from
+from sumtoone.evaluation.report import ClassReport, Reliability, Report
+
+__all__ = ["ClassReport", "Predictor", "Reliability", "Report", "evaluate", "report_from"]

@@ -1,0 +1,101 @@
+"""What all pictures share: style, colours, words that a font can show, and the way into a file.
+
+No pyplot: nothing here opens a window, keeps a figure alive or heeds a ``matplotlibrc``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import font_manager, style
+from matplotlib.figure import Figure
+
+from sumtoone.errors import UsageError
+from sumtoone.language import language, speaking
+from sumtoone.storage import write_atomically
+
+# From the palette of Okabe and Ito 2008, whose colours stay apart under every common colour blindness.
+BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
+GREY, PALE_GREY, PALE_BLUE = "#6E6E6E", "#BDBDBD", "#D9E8F2"
+
+# The first of these that is installed draws Hangul.
+_HANGUL = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic")
+_LONGEST_NAME = 16
+_STYLE = {
+    "figure.dpi": 100,
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelpad": 6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "legend.frameon": False,
+    # A class may be called "$5".
+    "text.parse_math": False,
+    # Names inside an SVG are drawn from this and not from chance.
+    "svg.hashsalt": "sumtoone",
+}
+# Without these entries matplotlib would write the time and its own version into the file.
+_METADATA: dict[str, dict[str, Any]] = {
+    ".png": {"Software": None},
+    ".svg": {"Date": None, "Creator": None},
+    ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in our own style, and in words that an installed font can show.
+
+    matplotlib keeps its settings in one place for the whole process: draw in one thread at a time.
+    """
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    hangul = [family for family in _HANGUL if family in installed][:1]
+    spoken = language() if hangul else "en"
+    families = [*hangul, "DejaVu Sans"] if spoken == "ko" else ["DejaVu Sans", *hangul]
+    with speaking(spoken), style.context(["default", {**_STYLE, "font.family": families}]):
+        yield
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG, SVG or PDF, as the file's suffix says, whole or not at all; return the path.
+
+    The same picture gives the same bytes: no time and no version is written into the file.
+
+    Raises
+    ------
+    UsageError
+        If the suffix is another one, or the file cannot be written.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix not in _METADATA:
+        raise UsageError("plot-suffix", path=str(path), known=", ".join(_METADATA))
+    content = io.BytesIO()
+    with drawing():
+        figure.savefig(content, format=suffix[1:], metadata=_METADATA[suffix])
+    try:
+        write_atomically(target, content.getvalue())
+    except OSError as error:
+        raise UsageError("plot-unwritable", path=str(path), why=error.strerror or str(error)) from None
+    return target
+
+
+def readable(classes: Sequence[str]) -> list[str]:
+    """Return class names fit for a picture: long ones cut, and one that no font in use can draw as its number."""
+    fonts = [font_manager.get_font(font_manager.findfont(family)) for family in mpl.rcParams["font.family"]]
+    names = []
+    for number, given in enumerate(classes):
+        name = " ".join(str(given).split())
+        drawable = all(any(font.get_char_index(ord(letter)) for font in fonts) for letter in name)
+        cut = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+        names.append(cut if name and drawable else str(number))
+    return names
