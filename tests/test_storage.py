@@ -78,6 +78,12 @@ def test_a_write_returns_the_digest_and_leaves_one_file(tmp_path: Path) -> None:
     assert path.read_bytes() == b"new"
 
 
+def test_a_file_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "ours", b"")
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_a_full_disk_keeps_the_old_bytes(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_atomically(path, b"old")
