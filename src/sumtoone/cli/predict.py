@@ -1,0 +1,97 @@
+"""``sumtoone predict``: images in, probabilities out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, error_document, warn
+from sumtoone.errors import DataError
+from sumtoone.language import text
+
+if TYPE_CHECKING:
+    from sumtoone.runs import Run
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="cli.predict.run")],
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="cli.predict.images")],
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="cli.predict.plot")] = None,
+    digits: Annotated[bool | None, typer.Option("--digits/--no-digits", help="cli.predict.digits")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    lang: Lang = None,
+) -> int:
+    """Say what each image shows; one that cannot be read does not stop the others."""
+    from sumtoone.runs import open_run
+
+    voice = Voice(as_json, quiet)
+    opened = open_run(run)
+    image_shape = _image_shape(opened, run)
+    if digits is None:
+        digits = _knows_handwriting(opened)
+    code = 0
+    for number, image in enumerate(images, start=1):
+        target = plot.with_stem(f"{plot.stem}-{number}") if plot is not None and len(images) > 1 else plot
+        try:
+            _answer(voice, opened, image, image_shape, digits, target)
+        except DataError as error:
+            code = error.exit_code
+            voice.emit({"path": image, "error": error_document(error)})
+            warn(f"sumtoone: {error}")
+    return code
+
+
+def _image_shape(run: Run, path: str) -> tuple[int, ...]:
+    if run.image_shape is None:
+        raise DataError("predict-table", path=path, features=run.preprocessing.features)
+    if run.preprocessing.divisor == 1:
+        # Rows of floating-point values: nothing says what a byte of an image would be among them.
+        raise DataError("predict-scale", path=path)
+    return tuple(run.image_shape)
+
+
+def _knows_handwriting(run: Run) -> bool:
+    """Whether the run was trained on digits or letters cut out as MNIST's are.
+
+    Images of someone's own are taken as they are, as their data set took them.
+    """
+    from sumtoone.data import named
+
+    return run.data in named.names() and run.data != "fashion-mnist"
+
+
+def _answer(
+    voice: Voice, run: Run, image: str, image_shape: tuple[int, ...], digits: bool, target: Path | None
+) -> None:
+    from sumtoone.photos import prepare
+
+    pixels = prepare(image, image_shape, digits=digits)
+    probabilities: list[float] = run.probabilities(pixels)[0].tolist()
+    if target is not None:
+        from sumtoone import plots
+
+        plots.save(plots.prediction(pixels, probabilities, run.classes, image_shape), target)
+    best = probabilities.index(max(probabilities))
+    table = dict(zip(run.classes, probabilities, strict=True))
+    voice.emit({"path": image, "label": run.classes[best], "probabilities": table})
+    _say(voice, image, run.classes, probabilities, best)
+    if target is not None:
+        voice.say(text("cli.predict.picture", path=target))
+
+
+def _say(voice: Voice, image: str, classes: tuple[str, ...], probabilities: list[float], best: int) -> None:
+    """Print the answer and its bars; the predicted class stands out where the terminal can show it."""
+    from rich.text import Text
+
+    from sumtoone.cli.terminal import printable, probability_bars
+
+    console = voice.console()
+    share = f"{probabilities[best]:.1%}"
+    answer = text("cli.predict.answer", path=printable(image), label=printable(classes[best]), share=share)
+    console.print(Text(answer, style="bold"), soft_wrap=True)
+    blocks = "utf" in console.encoding.lower()
+    for place, line in enumerate(probability_bars(probabilities, classes, console.width, blocks=blocks)):
+        console.print(Text(line, style="bold green" if place == best else ""), soft_wrap=True)

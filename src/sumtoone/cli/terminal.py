@@ -1,0 +1,117 @@
+"""What a verb draws in a terminal: probabilities as bars, and a confusion matrix, in lines that fit its width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sumtoone.language import text
+
+# A space and the eighths of a block; plain letters where the output has no blocks.
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+_PERCENT = len("100.0%")
+_NARROWEST = 24
+_MOST_PAIRS = 10
+
+
+def probability_bars(
+    probabilities: Sequence[float], classes: Sequence[str], width: int, *, blocks: bool = True
+) -> list[str]:
+    """Return a line for every class, in the order of the classes: its name, a bar, its probability.
+
+    Wide letters such as Hangul take two cells; names longer than a third of the line are cut.
+
+    Shape: ``probabilities`` (K,), each in [0, 1]; each line is ``max(width, 24)`` cells wide at most.
+
+    >>> for line in probability_bars([0.25, 0.75], ["cat", "dog"], 30, blocks=False):
+    ...     print(line)
+      cat  ####              25.0%
+      dog  ############      75.0%
+    """
+    width = max(width, _NARROWEST)
+    names = _in_cells(classes, width // 3)
+    room = width - len("  ") - _cells(names[0]) - len("  ") - len(" ") - _PERCENT
+    lines = []
+    for name, probability in zip(names, probabilities, strict=True):
+        bar = _bar(probability, room, blocks=blocks)
+        lines.append(f"  {name}  {bar} {f'{probability:.1%}':>{_PERCENT}}")
+    return lines
+
+
+def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str], width: int) -> list[str]:
+    """Return a confusion matrix as lines, rows the true class and columns the predicted one.
+
+    A count of zero is a dot. Nothing is returned where the matrix is wider than ``width`` cells.
+
+    Shape: ``confusion`` (K, K) counts.
+
+    >>> for line in confusion_table([[9, 1], [0, 1234]], ["cat", "dog"], 80):
+    ...     print(line)
+          cat   dog
+    cat     9     1
+    dog     .  1234
+    """
+    counts = [[f"{count}" if count else "." for count in row] for row in confusion]
+    widest = max(len(count) for row in counts for count in row)
+    names = _in_cells(classes, width // 4)
+    column = min((width - _cells(names[0])) // len(classes), 2 + max(widest, *map(_cells, names)))
+    if column < widest + 1 or column < 3:
+        return []
+    heads = [_right(_cut(name.rstrip(), column - 1), column) for name in names]
+    head = " " * _cells(names[0]) + "".join(heads)
+    body = [name + "".join(f"{count:>{column}}" for count in row) for name, row in zip(names, counts, strict=True)]
+    return [head, *body]
+
+
+def commonest_confusions(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
+    """Return a line for each of the ten commonest confusions, the most frequent first."""
+    pairs = [
+        (count, true, predicted)
+        for true, row in enumerate(confusion)
+        for predicted, count in enumerate(row)
+        if count and true != predicted
+    ]
+    # The most first, and equal ones in the order of the classes.
+    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
+    names = [printable(name) for name in classes]
+    return [
+        text("cli.evaluate.pair", true=names[true], predicted=names[predicted], count=f"{count:,}")
+        for count, true, predicted in pairs[:_MOST_PAIRS]
+    ]
+
+
+def _bar(share: float, room: int, *, blocks: bool) -> str:
+    if not blocks:
+        return ("#" * round(share * room)).ljust(room)
+    whole, eighths = divmod(round(share * room * 8), 8)
+    return ("█" * whole + (_EIGHTHS[eighths] if eighths else "")).ljust(room)
+
+
+def printable(name: str) -> str:
+    """Return a class's or file's name without letters that would steer the terminal."""
+    return "".join(letter if letter.isprintable() else "�" for letter in name)
+
+
+# --- text in cells: Hangul and other wide letters take two
+
+
+def _cells(string: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(string)
+
+
+def _in_cells(names: Sequence[str], most: int) -> list[str]:
+    """Return names made printable, cut to ``most`` cells and padded to one width."""
+    shown = [_cut(printable(name), most) for name in names]
+    widest = max(map(_cells, shown))
+    return [name + " " * (widest - _cells(name)) for name in shown]
+
+
+def _cut(string: str, most: int) -> str:
+    from rich.cells import set_cell_size
+
+    return string if _cells(string) <= most else set_cell_size(string, most - 1).rstrip() + "…"
+
+
+def _right(string: str, cells: int) -> str:
+    return " " * (cells - _cells(string)) + string

@@ -1,0 +1,157 @@
+"""``sumtoone train``: words into values, then ``fit``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice
+from sumtoone.errors import UsageError
+from sumtoone.language import text
+
+if TYPE_CHECKING:
+    from sumtoone.data import Dataset
+    from sumtoone.runs import Run
+
+Data = Annotated[str, typer.Argument(metavar="DATA", help="cli.common.data")]
+Label = Annotated[str, typer.Option("--label", metavar="NAME", help="cli.common.label")]
+
+
+def train(
+    data: Data = "digits",
+    network: Annotated[str | None, typer.Option(metavar="SIZES", help="cli.train.network")] = None,
+    activation: Annotated[str, typer.Option(metavar="NAME", help="cli.train.activation")] = "relu",
+    dropout: Annotated[float, typer.Option(help="cli.train.dropout")] = 0.0,
+    epochs: Annotated[int | None, typer.Option(help="cli.train.epochs")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="cli.train.batch-size")] = None,
+    optimizer: Annotated[str | None, typer.Option(metavar="adamw|adam|sgd", help="cli.train.optimizer")] = None,
+    lr: Annotated[float | None, typer.Option(help="cli.train.lr")] = None,
+    momentum: Annotated[float | None, typer.Option(help="cli.train.momentum")] = None,
+    nesterov: Annotated[bool | None, typer.Option("--nesterov", help="cli.train.nesterov")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="cli.train.weight-decay")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="cli.train.label-smoothing")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(metavar="one-cycle|cosine|constant", help="cli.train.schedule")
+    ] = None,
+    early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
+    seed: Annotated[int | None, typer.Option(help="cli.train.seed")] = None,
+    engine: Annotated[str | None, typer.Option(metavar="auto|plain|fused", help="cli.train.engine")] = None,
+    precision: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="cli.train.precision")] = None,
+    threads: Annotated[int | None, typer.Option(help="cli.train.threads")] = None,
+    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="cli.train.device")] = None,
+    label: Label = "label",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.train.out")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="cli.train.resume")] = False,
+    test: Annotated[bool, typer.Option("--test", help="cli.train.test")] = False,
+    plots: Annotated[bool, typer.Option("--plots", help="cli.train.plots")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    lang: Lang = None,
+) -> int:
+    """Train a network on a data set and write the run."""
+    given = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "optimizer": optimizer,
+        "lr": lr,
+        "momentum": momentum,
+        "nesterov": nesterov,
+        "weight_decay": weight_decay,
+        "label_smoothing": label_smoothing,
+        "schedule": schedule,
+        "early_stopping": early_stopping,
+        "seed": seed,
+        "engine": engine,
+        "precision": precision,
+        "threads": threads,
+        "device": device,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    voice = Voice(as_json, quiet)
+    if resume:
+        run, folder = _resume(voice, out, data, label)
+    else:
+        run, folder = _start(voice, out, data, label, network, activation, dropout, chosen)
+    report = _judge(voice, run, folder, data, label, plots) if test or plots else None
+    voice.emit({"event": "done", "out": str(folder), "test": report if test else None})
+    voice.say(text("cli.train.done", out=folder))
+    return 0
+
+
+def _start(
+    voice: Voice,
+    out: Path | None,
+    data: str,
+    label: str,
+    sizes: str | None,
+    activation: str,
+    dropout: float,
+    chosen: dict[str, Any],
+) -> tuple[Run, Path]:
+    from sumtoone.data import load
+    from sumtoone.network import Network
+    from sumtoone.options import TrainingOptions
+    from sumtoone.specification import Specification
+    from sumtoone.training import fit
+
+    options = TrainingOptions.of(**chosen)
+    if sizes is not None:
+        Specification.parse(sizes, activation, dropout)
+    dataset = load(data, label=label)
+    described = sizes or f"{dataset.features}-128-64-{len(dataset.classes)}"
+    network = Network(described, activation, dropout, seed=options.seed)
+    folder = out or _default_folder(dataset)
+    rows = f"{len(dataset.train):,}"
+    voice.say(
+        text("cli.train.start", network=described, activation=activation, data=dataset.name, rows=rows, out=folder)
+    )
+    run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice))
+    return run, folder
+
+
+def _resume(voice: Voice, out: Path | None, data: str, label: str) -> tuple[Run, Path]:
+    from sumtoone.training import resume
+
+    if out is None:
+        raise UsageError("resume-out")
+    voice.say(text("cli.train.resume-start", out=out))
+    return resume(out, progress=not voice.quiet, on_event=_listener(voice)), out
+
+
+def _default_folder(dataset: Dataset) -> Path:
+    """Return ``runs/<data>-<date>-<time>``, with a number behind it where that is taken."""
+    from datetime import datetime
+
+    stem = f"{Path(dataset.name).stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    candidates = (Path("runs") / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 10_000))
+    return next(candidate for candidate in candidates if not candidate.exists())
+
+
+def _listener(voice: Voice) -> Any:
+    def hear(event: Mapping[str, Any]) -> None:
+        if event["event"] == "epoch":
+            voice.emit(event)
+
+    return hear
+
+
+def _judge(voice: Voice, run: Run, folder: Path, data: str, label: str, plots: bool) -> dict[str, Any]:
+    """Evaluate on the test split, once; say the accuracy, keep the numbers with the run, draw the pictures."""
+    from sumtoone.data import load
+    from sumtoone.evaluation import evaluate
+    from sumtoone.runs import add_metrics
+
+    report = evaluate(run, load(run.data, label=run.label).test)
+    document: dict[str, Any] = report.to_json()
+    add_metrics(run, folder, {"test": document})
+    voice.say(text("cli.train.test-accuracy", accuracy=f"{report.accuracy:.2%}", rows=f"{report.rows:,}"))
+    if plots:
+        from sumtoone import plots as drawing
+
+        drawing.save(drawing.training_curves(run.history), folder / "curves.png")
+        drawing.save(drawing.confusion_matrix(report), folder / "confusion.png")
+        voice.say(text("cli.train.pictures", curves=folder / "curves.png", confusion=folder / "confusion.png"))
+    return document

@@ -1,0 +1,162 @@
+"""The command line as a whole: help, usage errors, languages, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sumtoone import __version__
+from sumtoone.cli import main
+from sumtoone.language import entries
+
+VERBS = ["train", "evaluate", "predict", "data list", "data fetch", "data show"]
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"sumtoone {__version__}\n"
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("verb", ["", "data", *VERBS])
+def test_help_is_in_the_language_asked_for(verb: str, language: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*verb.split(), "--help", "--lang", language]) == 0 or main([*verb.split(), "--help"]) == 0
+    main(["--lang", language, *verb.split(), "--help"])
+    shown = capsys.readouterr().out
+    texts = entries(language)
+    assert texts["cli.common.usage"] in shown
+    assert texts["cli.common.options"] in shown
+    words = texts["cli." + ".".join([*verb.split(), "help"])]
+    assert " ".join(words.split()) in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
+    # No help text is left as its key.
+    assert "cli." not in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["train", "--epoch", "3"],
+            "There is no such option [option-unknown]\n"
+            "  expected: an option that 'sumtoone train --help' lists\n"
+            "  got: --epoch\n"
+            "  try: did you mean --epochs?",
+        ),
+        (
+            ["trian"],
+            "There is no such verb [verb-unknown]\n"
+            "  expected: one of the verbs that 'sumtoone --help' lists\n"
+            "  got: trian\n"
+            "  try: did you mean train?",
+        ),
+        (
+            ["data", "lst"],
+            "There is no such verb [verb-unknown]\n"
+            "  expected: one of the verbs that 'sumtoone data --help' lists\n"
+            "  got: lst\n"
+            "  try: did you mean list?",
+        ),
+        (
+            ["evaluate"],
+            "RUN is missing [argument-missing]\n"
+            "  expected: a value for RUN\n"
+            "  got: none\n"
+            "  try: see 'sumtoone evaluate --help'",
+        ),
+        (
+            ["train", "--epochs", "many"],
+            "--epochs cannot have this value [argument-value]\n"
+            "  expected: a value as 'sumtoone train --help' says\n"
+            "  got: many\n"
+            "  try: see 'sumtoone train --help'",
+        ),
+        (
+            ["train", "digits", "more"],
+            "There are more arguments than the command takes [argument-extra]\n"
+            "  expected: arguments as 'sumtoone train --help' lists them\n"
+            "  got: more besides\n"
+            "  try: take more away",
+        ),
+        (
+            ["train", "--epochs"],
+            "--epochs needs a value [option-value]\n"
+            "  expected: --epochs and a value behind it\n"
+            "  got: --epochs alone\n"
+            "  try: see 'sumtoone --help'",
+        ),
+        (
+            ["train", "--lang", "fr"],
+            "sumtoone does not speak this language [language-unknown]\n"
+            "  expected: en or ko\n"
+            "  got: fr\n"
+            "  try: choose one of en, ko",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_exits_2_with_what_to_do(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", f"sumtoone: {message}\n")
+
+
+def test_usage_errors_speak_korean(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--epoch", "3", "--lang", "ko"]) == 2
+    assert capsys.readouterr().err == (
+        "sumtoone: 그런 옵션은 없습니다 [option-unknown]\n"
+        "  기대한 것: 'sumtoone train --help'에 나오는 옵션\n"
+        "  받은 것: --epoch\n"
+        "  해 볼 것: 혹시 --epochs를 뜻하셨나요?\n"
+    )
+    assert main(["--lang=ko", "evaluate"]) == 2
+    assert capsys.readouterr().err.startswith("sumtoone: RUN이 빠졌습니다 [argument-missing]\n")
+
+
+def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert "Usage: sumtoone" in shown.out + shown.err
+
+
+def test_errors_are_documents_with_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "nowhere", "--json"]) == 3
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {
+        "error": {
+            "code": "run-missing",
+            "message": "There is no run here",
+            "expected": "a folder with run.json in it",
+            "got": "nowhere",
+            "try": "name the folder that 'sumtoone train' printed",
+        }
+    }
+    assert shown.err.startswith("sumtoone: There is no run here [run-missing]\n")
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m sumtoone data list --json --quiet | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_an_output_without_korean_letters_is_no_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sumtoone", "--help", "--lang", "ko"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
