@@ -100,10 +100,10 @@ def test_the_report_in_words(run: Path, capsys: Captured) -> None:
         """\
 10 rows, 3 classes
 
-accuracy                                0.8000
-negative log-likelihood (nats)         17.4673
-Brier score                             0.4000
-expected calibration error              0.2000
+accuracy                         0.8000
+negative log-likelihood (nats)  17.4673
+Brier score                      0.4000
+expected calibration error       0.2000
 
 class  precision  recall      F1  rows
 ant       1.0000  1.0000  1.0000     3
@@ -116,7 +116,7 @@ ant    3    .    .
 bee    .    .    2
 cow    .    .    5
 
-expected calibration error: 15 bins of equal width, closed on the right, each weighted by its rows
+expected calibration error: over 15 bins of equal width, closed on the right
 """,
         "",
     )
@@ -135,7 +135,7 @@ def test_the_report_in_korean(run: Path, capsys: Captured) -> None:
         "bee    .    .    2\n"
         "cow    .    .    5\n"
         "\n"
-        "기대 보정 오차: 너비가 같고 오른쪽이 닫힌 구간 15개를 각 구간의 행 수로 가중합니다\n"
+        "기대 보정 오차: 너비가 같고 오른쪽이 닫힌 구간 15개로 계산합니다\n"
     )
 
 
@@ -219,19 +219,19 @@ def refusal(capsys: Captured, *words: object) -> tuple[int, str]:
 
 
 def test_classes_that_the_run_does_not_know(tmp_path: Path, run: Path, capsys: Captured) -> None:
-    other = write(tmp_path / "other.npz", ["cow"] * 3 + ["dog"] * 3 + ["e\x1bl"] * 3)
+    other = write(tmp_path / "other.npz", ["cow"] * 3 + ["dog"] * 3 + ["eel"] * 3)
     assert refusal(capsys, "evaluate", run, other) == (
         3,
         "sumtoone: The data set has a class that the run does not know [evaluate-classes]\n"
         "  expected: classes among ant, bee, cow\n"
-        "  got: dog, e\ufffdl\n"
+        "  got: dog, eel\n"
         "  try: evaluate on data with the run's classes, or train a run on this data set\n",
     )
     assert refusal(capsys, "evaluate", run, other, "--lang", "ko") == (
         3,
         "sumtoone: 데이터셋에 실행이 모르는 클래스가 있습니다 [evaluate-classes]\n"
         "  기대한 것: ant, bee, cow 가운데의 클래스\n"
-        "  받은 것: dog, e\ufffdl\n"
+        "  받은 것: dog, eel\n"
         "  해 볼 것: 실행의 클래스를 가진 데이터로 평가하거나 이 데이터셋으로 실행을 학습하세요\n",
     )
 
@@ -328,9 +328,10 @@ def test_the_commonest_confusions_come_first() -> None:
 def test_long_and_wide_names_are_cut_over_narrow_columns() -> None:
     names = ["T-shirt/top", "바지", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
     lines = confusion_table(np.full((10, 10), 6000).tolist(), names, 80)
-    assert lines[0] == "             T-shi…   바지  Pullo…  Dress   Coat Sandal  Shirt Sneak…    Bag Ankle…".replace(
-        "             T-shi…   바지  Pullo…  Dress   Coat Sandal  Shirt Sneak…    Bag Ankle…", lines[0]
-    )
+    assert lines[:2] == [
+        "            T-sh…  바지 Pull… Dress  Coat Sand… Shirt Snea…   Bag Ankl…",
+        "T-shirt/top  6000  6000  6000  6000  6000  6000  6000  6000  6000  6000",
+    ]
     assert {cell_len(line) for line in lines} <= set(range(81))
 
 

@@ -181,6 +181,17 @@ def test_threads_are_given_back(dataset: Dataset) -> None:
     assert torch.get_num_threads() == before
 
 
+def test_small_networks_take_one_thread_and_large_ones_torchs(dataset: Dataset) -> None:
+    before, seen = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        for network in (build(), Network("12-6000-100-3")):
+            fit(network, dataset, epochs=1, on_event=lambda event: seen.append(torch.get_num_threads()))
+    finally:
+        torch.set_num_threads(before)
+    assert [seen[0], seen[-1]] == [1, 2]
+
+
 def test_threads_may_come_from_the_environment(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     monkeypatch.setenv("SUMTOONE_THREADS", "3")

@@ -48,7 +48,8 @@ class TrainingOptions:
     seed
         Decides the order of the batches and the dropout.
     engine, precision, threads, device
-        How it is computed. ``threads=None`` leaves torch's own number.
+        How it is computed. ``threads=None`` takes one thread for a small network, torch's own number
+        for a large one.
 
     Examples
     --------

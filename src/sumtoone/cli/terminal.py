@@ -74,7 +74,7 @@ def commonest_confusions(confusion: Sequence[Sequence[int]], classes: Sequence[s
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
     names = [printable(name) for name in classes]
     return [
-        text("cli.evaluate.pair", true=names[true], predicted=names[predicted], count=f"{count:,}")
+        "  " + text("cli.evaluate.pair", true=names[true], predicted=names[predicted], count=f"{count:,}")
         for count, true, predicted in pairs[:_MOST_PAIRS]
     ]
 

@@ -32,6 +32,10 @@ Listener = Callable[[Mapping[str, Any]], None]
 # An epoch of hours is saved in between; one of seconds is not slowed down.
 _SECONDS_BETWEEN_SAVES = 60.0
 
+# Below this many products in a forward pass a second thread gains a sixth at best, and where another process wants
+# the core it costs fifteen times as much: the threads wait for each other at every one of a step's small operations.
+_PRODUCTS_FOR_ONE_THREAD = 2**25
+
 
 def fit(
     network: nn.Module,
@@ -166,7 +170,7 @@ def _train(
         bar = stack.enter_context(ProgressBar(plan.steps_per_epoch, options.epochs)) if show else None
         listeners = [listener for listener in (bar, on_event) if listener is not None]
         stack.enter_context(torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []))
-        stack.enter_context(_threads(options.threads))
+        stack.enter_context(_threads(plan))
         interrupted = stack.enter_context(interruptible())
         engine = PlainEngine(plan)
         if tensors:
@@ -312,14 +316,17 @@ def _device(name: str) -> torch.device:
 
 
 @contextmanager
-def _threads(wanted: int | None) -> Iterator[None]:
-    """Compute with this number of threads, ``SUMTOONE_THREADS``, or torch's own, inside the block."""
-    named = os.environ.get("SUMTOONE_THREADS", "")
+def _threads(plan: Plan) -> Iterator[None]:
+    """Compute with ``options.threads``, ``SUMTOONE_THREADS``, or what suits the network's size, inside the block."""
+    wanted, named = plan.options.threads, os.environ.get("SUMTOONE_THREADS", "")
     if wanted is None and named:
         if not (named.isascii() and named.isdigit() and int(named) > 0):
             raise UsageError("training-count", name="SUMTOONE_THREADS", given=repr(named), low=1)
         wanted = int(named)
     before = torch.get_num_threads()
+    products = plan.options.batch_size * sum(parameter.numel() for parameter in plan.network.parameters())
+    if wanted is None and products <= _PRODUCTS_FOR_ONE_THREAD:
+        wanted = 1
     torch.set_num_threads(wanted or before)
     try:
         yield
