@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from datafiles import assert_read_or_refused, damaged, image_bytes, limited, pictures, refusal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
+from datafiles import assert_read_or_refused, damaged, image_bytes, limited, pictures, refusal
 from sumtoone.data import folders
 from sumtoone.errors import DataError
 

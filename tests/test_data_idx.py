@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datafiles import assert_read_or_refused, damaged, idx_bytes, limited, pictures, refusal, write_idx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from datafiles import assert_read_or_refused, damaged, idx_bytes, limited, pictures, refusal, write_idx
 from sumtoone.data import idx, limits
 from sumtoone.errors import DataError
 

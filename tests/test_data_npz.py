@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datafiles import assert_read_or_refused, damaged, limited, npz_bytes, pictures, refusal, write_npz
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from datafiles import assert_read_or_refused, damaged, limited, npz_bytes, pictures, refusal, write_npz
 from sumtoone.data import npz
 from sumtoone.errors import DataError
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from datafiles import refusal
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.preprocessing import LabelEncoder
 
+from datafiles import refusal
 from sumtoone.data import limits
 from sumtoone.data.dataset import Dataset
 from sumtoone.data.splitting import assemble, match_labels, number_labels

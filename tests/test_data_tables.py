@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from datafiles import assert_read_or_refused, csv_text, damaged, limited, parquet_bytes, refusal
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from datafiles import assert_read_or_refused, csv_text, damaged, limited, parquet_bytes, refusal
 from sumtoone.data import tables
 from sumtoone.errors import DataError
 

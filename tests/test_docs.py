@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
-from benchmarks import tables
-from benchmarks.protocol import RECORDS
 
 import sumtoone
+from benchmarks import tables
+from benchmarks.protocol import RECORDS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]

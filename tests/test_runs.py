@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_training import build, make_dataset
 
 from sumtoone import Network, Run, fit, open_run
 from sumtoone.errors import DtypeError, RunError, ShapeError, SumtooneError
 from sumtoone.runs import add_metrics
 from sumtoone.storage import json_from_bytes, json_to_bytes, write_atomically
+from test_training import build, make_dataset
 
 DATASET = make_dataset()
 
