@@ -13,7 +13,7 @@ from sumtoone import __version__
 from sumtoone.cli import main
 from sumtoone.language import entries
 
-VERBS = ["train", "evaluate", "predict", "data list", "data fetch", "data show"]
+VERBS = ["train", "evaluate", "predict", "explain", "data list", "data fetch", "data show"]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ _HOMES = {
     "Dataset": "sumtoone.data",
     "DataError": "sumtoone.errors",
     "DtypeError": "sumtoone.errors",
+    "Explanation": "sumtoone.shapes",
     "History": "sumtoone.runs",
     "Network": "sumtoone.network",
     "Preprocessing": "sumtoone.data",
@@ -37,6 +38,7 @@ _HOMES = {
     "UsageError": "sumtoone.errors",
     "cross_entropy": "sumtoone.functional",
     "evaluate": "sumtoone.evaluation",
+    "explain": "sumtoone.shapes",
     "fit": "sumtoone.training",
     "load": "sumtoone.data",
     "log_softmax": "sumtoone.functional",
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
     from sumtoone.runs import History as History
     from sumtoone.runs import Run as Run
     from sumtoone.runs import open_run as open_run
+    from sumtoone.shapes import Explanation as Explanation
+    from sumtoone.shapes import explain as explain
     from sumtoone.specification import Specification as Specification
     from sumtoone.training import TrainingOptions as TrainingOptions
     from sumtoone.training import fit as fit

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from sumtoone import __version__
-from sumtoone.cli import data, evaluate, predict, train
+from sumtoone.cli import data, evaluate, explain, predict, train
 from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, error_document, warn
 from sumtoone.errors import SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, speak, text
@@ -31,6 +31,7 @@ app = typer.Typer(cls=VerbGroup, help="cli.help", **_SETTINGS)
 app.command("train", cls=VerbCommand, help="cli.train.help")(train.train)
 app.command("evaluate", cls=VerbCommand, help="cli.evaluate.help")(evaluate.evaluate)
 app.command("predict", cls=VerbCommand, help="cli.predict.help")(predict.predict)
+app.command("explain", cls=VerbCommand, help="cli.explain.help")(explain.explain)
 
 _data = typer.Typer(cls=VerbGroup, help="cli.data.help", **_SETTINGS)
 _data.command("list", cls=VerbCommand, help="cli.data.list.help")(data.list_)

@@ -91,6 +91,8 @@ _UNSEEN_PARTICLE = re.compile(rf"\(({_PAIRS})\)")
 _CLOSED_DIGITS = "013678"
 # A Latin word counts as closed where its Korean reading usually ends so: L 엘, M 엠, N 엔, and …k, …p, …t, …b.
 _CLOSED_LETTERS = "lmnkptb"
+# A letter on its own is read by its name: 엘, 엠, 엔, 아르.
+_CLOSED_NAMES = "lmn"
 _RIEUL_ENDINGS = "178lL"
 
 
@@ -105,7 +107,9 @@ def _choose(match: re.Match[str]) -> str:
         final = (ord(last) - ord("가")) % 28
         closed, rieul = final > 0, final == 8
     else:
-        closed, rieul = last.lower() in _CLOSED_DIGITS + _CLOSED_LETTERS, last in _RIEUL_ENDINGS
+        alone = last.isalpha() and not match.string[: match.start()][-1:].isalnum()
+        closed = last.lower() in (_CLOSED_NAMES if alone else _CLOSED_DIGITS + _CLOSED_LETTERS)
+        rieul = last in _RIEUL_ENDINGS
     after_closed, after_open = pair.split("/")
     # 으로 turns into 로 after an open syllable and after a final ㄹ.
     chosen = after_open if not closed or (pair == "으로/로" and rieul) else after_closed

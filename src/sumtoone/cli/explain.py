@@ -1,0 +1,50 @@
+"""``sumtoone explain``: an expression and shapes in, an explanation out."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice
+from sumtoone.errors import UsageError
+
+LARGEST_DIGITS = 9
+
+
+def explain(
+    expression: Annotated[str, typer.Argument(metavar="EXPRESSION", help="cli.explain.expression")],
+    shape: Annotated[list[str] | None, typer.Option(metavar="NAME=SIZES", help="cli.explain.shape")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    lang: Lang = None,
+) -> None:
+    """Explain how shapes broadcast in an expression; exit with 1 where PyTorch would raise."""
+    from sumtoone.shapes import explain as explained
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for given in shape or ():
+        name, sizes = _read_shape(given)
+        if name in shapes:
+            raise UsageError("explain-shape-twice", name=name[:60])
+        shapes[name] = sizes
+    explanation = explained(expression, **shapes)
+    voice = Voice(as_json, quiet)
+    voice.emit(explanation.to_json())
+    voice.say(explanation.text)
+    if explanation.shape is None:
+        raise typer.Exit(1)
+
+
+def _read_shape(given: str) -> tuple[str, tuple[int, ...]]:
+    """Read ``a=64,10``; brackets around the sizes may stand, and no sizes are a tensor without axes."""
+    name, equals, written = (part.strip() for part in given.partition("="))
+    inner = re.fullmatch(r"\((.*)\)|\[(.*)\]|([^()\[\]]*)", written, re.DOTALL)
+    sizes = next((group for group in inner.groups() if group is not None), "") if inner else "?"
+    parts = [part.strip() for part in sizes.strip().removesuffix(",").split(",")] if sizes.strip() else []
+    whole = all(part.isascii() and part.isdigit() and len(part) <= LARGEST_DIGITS for part in parts)
+    if not equals or not name.isidentifier() or not whole:
+        shown = "".join(letter if letter.isprintable() else "�" for letter in given[:60])
+        raise UsageError("explain-shape-text", given=shown)
+    return name, tuple(map(int, parts))

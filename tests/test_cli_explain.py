@@ -1,0 +1,92 @@
+"""``sumtoone explain`` prints what :func:`sumtoone.explain` returns and exits by it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from sumtoone.cli import main
+from sumtoone.language import speaking
+from sumtoone.shapes import explain
+
+
+def test_what_works_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64,1"]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (f"{explain('a / b', a=(64, 10), b=(64, 1))}\n", "")
+
+
+def test_what_fails_exits_1_in_the_language_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64", "--lang", "ko"]) == 1
+    shown = capsys.readouterr()
+    with speaking("ko"):
+        expected = explain("a / b", a=(64, 10), b=(64,))
+    assert "브로드캐스팅되지 않습니다" in expected.text
+    assert (shown.out, shown.err) == (f"{expected}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("written", "shape"),
+    [
+        ("=", ()),
+        ("=()", ()),
+        ("=64", (64,)),
+        ("=64,", (64,)),
+        ("=(64,)", (64,)),
+        ("=(64, 10)", (64, 10)),
+        ("=[0, 1]", (0, 1)),
+        (" = 2 , 3 ", (2, 3)),
+    ],
+)
+def test_shapes_are_read(written: str, shape: tuple[int, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "c", "--shape", f"c{written}", "--json", "--quiet"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == explain("c", c=shape).to_json()
+    assert shown.err == ""
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["64,10", "a", "a=64x", "a=64,,10", "a=-1", "a=(64", "a=64)", "=64", "a b=64", "a=٣", "a=" + "9" * 10, "a=\x1b[1m"],
+)
+def test_what_is_no_shape_exits_2(written: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "a", "--shape", written]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == (
+        "sumtoone: This is no shape [explain-shape-text]\n"
+        "  expected: a name, '=' and sizes joined by commas\n"
+        f"  got: {written.replace(chr(27), '�')}\n"
+        "  try: --shape a=64,10; --shape b=64 for a vector, --shape c= for a tensor without axes\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["a +", "--shape", "a=2"], "explain-syntax"),
+        (["a.data", "--shape", "a=2"], "explain-piece"),
+        (["a"], "explain-shape-missing"),
+        (["a", "--shape", "a=2", "--shape", "b=2"], "explain-shape-unused"),
+        (["a", "--shape", "a=2", "--shape", "a=2"], "explain-shape-twice"),
+        (["a", "--shape", "torch=2"], "several"),
+        ([], "argument-missing"),
+    ],
+)
+def test_wrong_usage_exits_2(arguments: list[str], code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", *arguments, "--json"]) == 2
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["error"]["code"] == code
+    assert shown.err.startswith("sumtoone: ")
+
+
+def test_the_answer_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from sumtoone.cli import main; assert main(['explain', 'a', '--shape', 'a=2']) == 0;"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'sklearn', 'rich')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{explain('a', a=(2,))}\n")
