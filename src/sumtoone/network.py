@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,9 @@ from sumtoone.errors import DtypeError, ShapeError
 from sumtoone.functional import softmax
 from sumtoone.language import text
 from sumtoone.specification import Specification
+
+if TYPE_CHECKING:
+    from sumtoone.adoption import Adopted
 
 LEAKY_SLOPE = 0.01
 
@@ -95,6 +99,55 @@ class Network(nn.Module):
         if sizes is not self.specification and self.specification.activation == "identity" and len(self.layers) > 1:
             single = f"{widths[0]}-{widths[-1]}"
             warnings.warn(text("network.identity", sizes=str(self.specification), single=single), stacklevel=2)
+
+    @classmethod
+    def from_module(cls, module: nn.Module, example_input: Tensor) -> Network:
+        """Return a network with the probabilities of a module that someone else wrote, in whatever style.
+
+        A softmax or log-softmax at its end is recognised and left out: the network gives logits, and
+        :meth:`probabilities` applies one softmax. Nothing is shared with the module.
+
+        Parameters
+        ----------
+        module
+            Linear layers with one of the six activations between them.
+        example_input
+            Rows of the shape that the module takes, (N, …) float; the values do not matter.
+
+        Raises
+        ------
+        UsageError, ShapeError, DtypeError
+            If the module is no such network; the error names the operation, where it stands, and what would do.
+
+        Warns
+        -----
+        UserWarning
+            If float64 weights become float32, or frozen ones become trainable.
+
+        Examples
+        --------
+        >>> module = nn.Sequential(nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10), nn.Softmax(dim=1))
+        >>> network = Network.from_module(module, torch.rand(64, 784))
+        >>> images = torch.rand(64, 784)
+        >>> bool(torch.allclose(network.probabilities(images), module(images), atol=1e-6))
+        True
+        """
+        from sumtoone.adoption import adopt
+
+        adopted = adopt(module, example_input)
+        for note in adopted.notes:
+            warnings.warn(text(note), stacklevel=2)
+        return cls.from_adopted(adopted)
+
+    @classmethod
+    def from_adopted(cls, adopted: Adopted) -> Network:
+        """Return the network that :func:`sumtoone.adoption.adopt` found."""
+        network = cls(adopted.specification)
+        with torch.no_grad():
+            for layer, weight, bias in zip(network._linears(), adopted.weights, adopted.biases, strict=True):
+                layer.weight.copy_(weight)
+                layer.bias.copy_(bias)
+        return network
 
     def initialise(self, seed: int | None) -> None:
         """Draw all weights anew from ``seed`` and set the biases to 0."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, Quiet, Voice
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, warn
 from sumtoone.errors import UsageError
 from sumtoone.language import text
 
 if TYPE_CHECKING:
     from sumtoone.data import Dataset
+    from sumtoone.network import Network
+    from sumtoone.options import TrainingOptions
     from sumtoone.runs import Run
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="cli.common.data")]
@@ -22,7 +24,7 @@ Label = Annotated[str, typer.Option("--label", metavar="NAME", help="cli.common.
 
 def train(
     data: Data = "digits",
-    network: Annotated[str | None, typer.Option(metavar="SIZES", help="cli.train.network")] = None,
+    network: Annotated[str | None, typer.Option(metavar="SIZES|FILE.py:NAME", help="cli.train.network")] = None,
     activation: Annotated[str, typer.Option(metavar="NAME", help="cli.train.activation")] = "relu",
     dropout: Annotated[float, typer.Option(help="cli.train.dropout")] = 0.0,
     epochs: Annotated[int | None, typer.Option(help="cli.train.epochs")] = None,
@@ -91,6 +93,7 @@ def _start(
     dropout: float,
     chosen: dict[str, Any],
 ) -> tuple[Run, Path]:
+    from sumtoone.adoption.files import names_file
     from sumtoone.data import load
     from sumtoone.network import Network
     from sumtoone.options import TrainingOptions
@@ -98,11 +101,18 @@ def _start(
     from sumtoone.training import fit
 
     options = TrainingOptions.of(**chosen)
-    if sizes is not None:
+    in_file = sizes is not None and names_file(sizes)
+    if sizes is not None and not in_file:
         Specification.parse(sizes, activation, dropout)
+    if in_file and (activation, dropout) != ("relu", 0.0):
+        raise UsageError("adopt-options", given=f"--activation {activation} --dropout {dropout:g}", network=sizes)
     dataset = load(data, label=label)
     described = sizes or f"{dataset.features}-128-64-{len(dataset.classes)}"
-    network = Network(described, activation, dropout, seed=options.seed)
+    if in_file:
+        network = _adopted(voice, described, dataset, options)
+        described, activation = str(network.specification), network.specification.activation
+    else:
+        network = Network(described, activation, dropout, seed=options.seed)
     folder = out or _default_folder(dataset)
     rows = f"{len(dataset.train):,}"
     voice.say(
@@ -110,6 +120,26 @@ def _start(
     )
     run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice))
     return run, folder
+
+
+def _adopted(voice: Voice, given: str, dataset: Dataset, options: TrainingOptions) -> Network:
+    """Return the network that the person's own file holds; say what it is."""
+    import torch
+
+    from sumtoone.adoption import adopt
+    from sumtoone.adoption.files import module_from_file
+    from sumtoone.network import Network
+
+    module = module_from_file(given, options.seed)
+    # As many rows as a batch has: a module may count on them.
+    adopted = adopt(module, torch.zeros(options.batch_size, dataset.features))
+    network = Network.from_adopted(adopted)
+    for note in adopted.notes:
+        warn(text(note))
+    fields = {"name": given.rpartition(":")[2], "network": str(network.specification)}
+    ending = "" if adopted.ending == "none" else text("adoption.softmax", name=adopted.ending)
+    voice.say(text("adoption.found", activation=network.specification.activation, ending=ending, **fields))
+    return network
 
 
 def _resume(voice: Voice, out: Path | None, data: str, label: str) -> tuple[Run, Path]:
