@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What pytest is told besides: make test PYTEST=tests/test_network.py
 PYTEST ?= --cov
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench notebooks clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
@@ -22,6 +22,9 @@ check: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m benchmarks
+
+notebooks: .venv/installed
+	$(BIN)/python notebooks/build.py
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
