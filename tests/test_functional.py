@@ -609,5 +609,5 @@ def test_both_options_wrong_are_told_together() -> None:
 def test_the_contracts_hold_under_test() -> None:
     # The inner functions carry shapes that conftest.py makes real; without that these tests would check less.
     with pytest.raises(Exception, match="Type-check error") as caught:
-        functional._cross_entropy(torch.zeros(7, 10), torch.zeros(6, dtype=torch.long), 0.0)
+        functional._cross_entropy(torch.zeros(7, 10), torch.zeros(6, dtype=torch.long), 0.0, "mean")
     assert type(caught.value).__name__ == "TypeCheckError"

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from sumtoone.errors import DtypeError, ShapeError, SumtooneError, UsageError, raise_all
 from sumtoone.language import text
+from sumtoone.native import autograd
+from sumtoone.native.autograd import reduced
 from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
@@ -169,9 +171,9 @@ def cross_entropy(
     _check_classes(logits, target)
     logits_NK, target_N = (logits, target.long()) if logits.ndim == 2 else (logits[None], target.long()[None])
     _check_range(target_N, logits_NK.shape[1], single=logits.ndim == 1)
-    loss = _run("cross_entropy", logits_NK, target_N, float(label_smoothing)).reshape(target.shape)
-    if reduction != "none":
-        loss = loss.mean() if reduction == "mean" else loss.sum()
+    loss = _run("cross_entropy", logits_NK, target_N, float(label_smoothing), reduction)
+    if reduction == "none":
+        loss = loss.reshape(target.shape)
     return loss if _autocasts(logits.device.type) else loss.to(logits.dtype)
 
 
@@ -243,14 +245,14 @@ def _log_softmax(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"
 
 
 def _cross_entropy(
-    logits_NK: Float[Tensor, "N K"], target_N: Int64[Tensor, " N"], label_smoothing: float
-) -> Float[Tensor, " N"]:
+    logits_NK: Float[Tensor, "N K"], target_N: Int64[Tensor, " N"], label_smoothing: float, reduction: str
+) -> Float[Tensor, "*reduced"]:
     shifted_NK, log_total_N1 = _shifted_and_log_total(_wide(logits_NK), 1)
     loss_N = (log_total_N1 - shifted_NK.gather(1, target_N[:, None])).squeeze(1)
-    if label_smoothing == 0:
-        return loss_N
-    uniform_N = log_total_N1.squeeze(1) - shifted_NK.mean(1)
-    return (1 - label_smoothing) * loss_N + label_smoothing * uniform_N
+    if label_smoothing:
+        uniform_N = log_total_N1.squeeze(1) - shifted_NK.mean(1)
+        loss_N = (1 - label_smoothing) * loss_N + label_smoothing * uniform_N
+    return reduced(loss_N, reduction)
 
 
 def _shifted_and_log_total(
@@ -286,8 +288,18 @@ _PYTORCH: dict[str, Callable[..., Tensor]] = {
 }
 
 
+_NATIVE: dict[str, Callable[..., Tensor]] = {
+    "softmax": autograd.softmax,
+    "log_softmax": autograd.log_softmax,
+    "cross_entropy": autograd.cross_entropy,
+}
+
+
 def _run(name: str, x: Tensor, *arguments: object) -> Tensor:
-    """Compute ``name``: the one place where an implementation is chosen. There is one, in PyTorch's operations."""
+    """Compute ``name``: the one place where an implementation is chosen, the kernels where they can take the call."""
+    compiled = _NATIVE.get(name)
+    if compiled is not None and autograd.takes(x, *arguments):
+        return compiled(x, *arguments)
     return _PYTORCH[name](x, *arguments)
 
 
@@ -344,7 +356,7 @@ def _target_hint(target: tuple[int, ...], logits: tuple[int, ...]) -> str:
 
 
 def _check_range(target_N: Tensor, classes: int, *, single: bool) -> None:
-    if torch.compiler.is_compiling() or target_N.numel() == 0:
+    if torch.compiler.is_compiling() or target_N.numel() == 0 or autograd.all_classes(target_N, classes):
         return
     lowest, highest = target_N.aminmax()
     try:

@@ -40,17 +40,22 @@ _data.command("show", cls=VerbCommand, help="cli.data.show.help")(data.show)
 app.add_typer(_data, name="data")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        print(f"sumtoone {__version__}")
-        raise typer.Exit
+def _show_version(context: typer.Context, wanted: bool) -> None:
+    if not wanted:
+        return
+    print(f"sumtoone {__version__}")
+    if context.params.get("verbose"):
+        from sumtoone.native import status
+
+        found = status()
+        print(text(found.why, path=found.path, sets=", ".join(found.instruction_sets)))
+    raise typer.Exit
 
 
 @app.callback()
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", help="cli.version", callback=_show_version, is_eager=True)
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="cli.verbose", is_eager=True)] = False,
+    version: Annotated[bool, typer.Option("--version", help="cli.version", callback=_show_version)] = False,
     lang: Lang = None,
 ) -> None: ...
 

@@ -1,0 +1,103 @@
+// The door to Python. Arguments are addresses and sizes that the Python side has checked: its checks cost a
+// microsecond, an array protocol five (see sumtoone/native/__init__.py).
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels.h"
+#include "pool.h"
+
+namespace nb = nanobind;
+
+namespace {
+
+using sumtoone::Kernels;
+
+// Below this many numbers for each thread, waking another costs more than it brings.
+constexpr int64_t kNumbersPerThread = 32 * 1024;
+// Outputs of at least this many numbers leave the caches before anyone reads them.
+constexpr int64_t kPastCaches = 4 * 1024 * 1024;
+
+std::vector<const Kernels*> usable() {
+  std::vector<const Kernels*> found;
+#if defined(SUMTOONE_X86)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    found.push_back(&sumtoone::avx512);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&sumtoone::avx2);
+#endif
+  found.push_back(&sumtoone::baseline);
+  return found;
+}
+
+const Kernels* chosen = nullptr;
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const Kernels* kernels : usable()) names.emplace_back(kernels->name);
+  return names;
+}
+
+void choose(const std::string& name) {
+  for (const Kernels* kernels : usable())
+    if (name == kernels->name) {
+      chosen = kernels;
+      return;
+    }
+  throw std::invalid_argument("no such instruction set here: " + name);
+}
+
+// Splits `units` pieces of `numbers` numbers over threads, whole vectors of rows for each but the last.
+template <class Work>
+void share_out(int64_t units, int64_t numbers, int threads, const Work& work) {
+  const int64_t most = std::max<int64_t>(1, units / 16);
+  const int parts = (int)std::min<int64_t>({std::max(threads, 1), numbers / kNumbersPerThread + 1, most});
+  if (parts == 1) return work(0, units);
+  nb::gil_scoped_release released;
+  sumtoone::Pool::shared().run(parts, [&](int part) {
+    const int64_t begin = units * part / parts / 16 * 16;
+    work(begin, part + 1 == parts ? units : units * (part + 1) / parts / 16 * 16);
+  });
+}
+
+void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t outer, int64_t count, int64_t inner,
+             int threads) {
+  const int64_t numbers = outer * count * inner;
+  if (numbers == 0) return;
+  const bool past_caches = numbers >= kPastCaches;
+  share_out(chosen->units(outer, inner), numbers, threads, [&](int64_t begin, int64_t end) {
+    chosen->compute(operation, (const float*)x, (const float*)g, (float*)out, count, inner, begin, end, past_caches);
+  });
+}
+
+void entropy(uintptr_t x, uintptr_t target, float smoothing, uintptr_t loss, uintptr_t gradient, int64_t rows,
+             int64_t count, int threads) {
+  share_out(rows, rows * count, threads, [&](int64_t begin, int64_t end) {
+    chosen->entropy((const float*)x, (const int64_t*)target, smoothing, (float*)loss, (float*)gradient, count, begin,
+                    end);
+  });
+}
+
+bool all_classes(uintptr_t target, int64_t rows, int64_t classes) {
+  const int64_t* from = (const int64_t*)target;
+  bool inside = true;
+  for (int64_t row = 0; row < rows; ++row) inside &= (uint64_t)from[row] < (uint64_t)classes;
+  return inside;
+}
+
+}  // namespace
+
+NB_MODULE(_kernels, module) {
+  chosen = usable().front();
+  module.def("compute", &compute);
+  module.def("entropy", &entropy);
+  module.def("all_classes", &all_classes);
+  module.def("choose", &choose);
+  module.def("instruction_sets", &instruction_sets);
+  module.def("chosen", [] { return std::string(chosen->name); });
+}

@@ -1,0 +1,39 @@
+// Compiled once for each instruction set, SUMTOONE_ISA being its name.
+#include "kernels.h"
+
+#include "entropy.h"
+#include "softmax.h"
+
+#define SUMTOONE_TEXT_OF(name) #name
+#define SUMTOONE_TEXT(name) SUMTOONE_TEXT_OF(name)
+
+namespace SUMTOONE_ISA {
+namespace {
+
+void compute_any(int operation, const float* x, const float* g, float* out, int64_t count, int64_t inner,
+                 int64_t begin, int64_t end, bool past_caches) {
+  switch (operation) {
+    case sumtoone::kSoftmax:
+      return compute<Softmax, false>(x, g, out, count, inner, begin, end, past_caches);
+    case sumtoone::kLogSoftmax:
+      return compute<LogSoftmax, false>(x, g, out, count, inner, begin, end, past_caches);
+    case sumtoone::kSoftmaxBackward:
+      return compute<SoftmaxBackward, true>(x, g, out, count, inner, begin, end, past_caches);
+    case sumtoone::kLogSoftmaxBackward:
+      return compute<LogSoftmaxBackward, true>(x, g, out, count, inner, begin, end, past_caches);
+  }
+}
+
+void entropy_any(const float* x, const int64_t* target, float smoothing, float* loss, float* gradient, int64_t count,
+                 int64_t begin, int64_t end) {
+  entropy(EntropyTask{x, target, smoothing, loss, gradient, count}, begin, end);
+}
+
+}  // namespace
+}  // namespace SUMTOONE_ISA
+
+namespace sumtoone {
+extern const Kernels SUMTOONE_ISA;
+const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA), ::SUMTOONE_ISA::units, ::SUMTOONE_ISA::compute_any,
+                              ::SUMTOONE_ISA::entropy_any};
+}  // namespace sumtoone

@@ -1,0 +1,25 @@
+// What every instruction set offers, as one table of functions: dispatch is a choice between tables.
+#pragma once
+
+#include <cstdint>
+
+namespace sumtoone {
+
+enum Operation { kSoftmax, kLogSoftmax, kSoftmaxBackward, kLogSoftmaxBackward };
+
+struct Kernels {
+  const char* name;
+  // Pieces that can be computed apart from each other, each of about `count` numbers a lane.
+  int64_t (*units)(int64_t outer, int64_t inner);
+  void (*compute)(int operation, const float* x, const float* g, float* out, int64_t count, int64_t inner,
+                  int64_t begin, int64_t end, bool past_caches);
+  void (*entropy)(const float* x, const int64_t* target, float smoothing, float* loss, float* gradient, int64_t count,
+                  int64_t begin, int64_t end);
+};
+
+#if defined(SUMTOONE_X86)
+extern const Kernels avx512, avx2;
+#endif
+extern const Kernels baseline;
+
+}  // namespace sumtoone

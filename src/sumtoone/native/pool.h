@@ -1,0 +1,92 @@
+// Threads that wait for work: a call costs a wake-up, not a creation.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
+namespace sumtoone {
+
+class Pool {
+ public:
+  // Runs work(part) for part = 0 … parts - 1, part 0 on the calling thread, and returns when all are done.
+  // One caller at a time; another one meanwhile does all its parts itself.
+  void run(int parts, const std::function<void(int)>& work) {
+    std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
+    if (parts <= 1 || !turn.owns_lock()) {
+      for (int part = 0; part < parts; ++part) work(part);
+      return;
+    }
+    while ((int)threads_.size() < parts - 1) {
+      const int part = (int)threads_.size() + 1;
+      threads_.emplace_back([this, part, born = round_] { serve(part, born); });
+      threads_.back().detach();
+    }
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      work_ = &work;
+      parts_ = parts;
+      left_ = parts - 1;
+      ++round_;
+    }
+    wake_.notify_all();
+    work(0);
+    std::unique_lock<std::mutex> lock(mutex_);
+    done_.wait(lock, [this] { return left_ == 0; });
+    work_ = nullptr;
+  }
+
+  // The one pool of this process. A forked child has none of its parent's threads, so it begins a pool of its own;
+  // the parent's is left alone, for its locks may be held by threads that are not there.
+  static Pool& shared() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+      current() = new Pool;
+#if !defined(_WIN32)
+      pthread_atfork(nullptr, nullptr, [] { current() = new Pool; });
+#endif
+    });
+    return *current();
+  }
+
+ private:
+  static Pool*& current() {
+    static Pool* pool = nullptr;
+    return pool;
+  }
+
+  // `seen` is the last round this thread has no part in.
+  void serve(int part, uint64_t seen) {
+    for (;;) {
+      const std::function<void(int)>* work = nullptr;
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [&] { return round_ != seen; });
+        seen = round_;
+        if (part >= parts_) continue;
+        work = work_;
+      }
+      (*work)(part);
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (--left_ == 0) done_.notify_one();
+    }
+  }
+
+  std::mutex turn_, mutex_;
+  std::condition_variable wake_, done_;
+  std::vector<std::thread> threads_;
+  const std::function<void(int)>* work_ = nullptr;
+  int parts_ = 0, left_ = 0;
+  uint64_t round_ = 0;
+};
+
+}  // namespace sumtoone

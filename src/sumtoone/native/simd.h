@@ -1,0 +1,199 @@
+// One vector type per instruction set: this header is compiled once for each, inside its own namespace.
+//
+// The compiler's vector extensions do the arithmetic; intrinsics stand only where they have no word for it.
+// Nothing here is aligned beyond a float: loads and stores take any address.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace SUMTOONE_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;
+constexpr int kTileVectors = 4;  // 4 x 4 accumulators, 4 vectors of weights, 1 broadcast: 21 of 32 registers
+#elif defined(__AVX2__)
+constexpr int kWidth = 8;
+constexpr int kTileVectors = 3;  // 4 x 3 accumulators, 3 vectors of weights, 1 broadcast: 16 of 16 registers
+#else
+constexpr int kWidth = 4;
+constexpr int kTileVectors = 2;
+#endif
+
+typedef float Vector __attribute__((vector_size(4 * kWidth)));
+typedef int32_t Integers __attribute__((vector_size(4 * kWidth)));
+
+inline Vector splat(float value) { return value - Vector{}; }
+
+inline Vector load(const float* from) {
+  Vector value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+inline void store(float* to, Vector value) { std::memcpy(to, &value, sizeof value); }
+
+// The first `count` floats, and `rest` in the lanes behind them.
+inline Vector load_part(const float* from, int count, float rest) {
+#if defined(__AVX512F__)
+  return (Vector)_mm512_mask_loadu_ps((__m512)splat(rest), (__mmask16)((1u << count) - 1u), from);
+#else
+  float lanes[kWidth];
+  for (int lane = 0; lane < kWidth; ++lane) lanes[lane] = lane < count ? from[lane] : rest;
+  return load(lanes);
+#endif
+}
+
+inline void store_part(float* to, Vector value, int count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1u), (__m512)value);
+#else
+  std::memcpy(to, &value, sizeof(float) * (size_t)count);
+#endif
+}
+
+// Writes past the caches where the address allows it: for outputs too large to stay in them.
+inline void store_past(float* to, Vector value) {
+#if defined(__AVX512F__)
+  if (((uintptr_t)to & 63) == 0) return _mm512_stream_ps(to, (__m512)value);
+#elif defined(__AVX2__)
+  if (((uintptr_t)to & 31) == 0) return _mm256_stream_ps(to, (__m256)value);
+#endif
+  store(to, value);
+}
+
+inline void finish_stores() {
+#if defined(__AVX2__) || defined(__AVX512F__)
+  _mm_sfence();
+#endif
+}
+
+inline Vector choose(Integers where, Vector yes, Vector no) { return where ? yes : no; }
+
+// The larger; where one is NaN, the second.
+inline Vector larger(Vector a, Vector b) {
+#if defined(__AVX512F__)
+  return (Vector)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX2__)
+  return (Vector)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
+inline Vector square_root(Vector a) {
+#if defined(__AVX512F__)
+  return (Vector)_mm512_sqrt_ps((__m512)a);
+#elif defined(__AVX2__)
+  return (Vector)_mm256_sqrt_ps((__m256)a);
+#else
+  for (int lane = 0; lane < kWidth; ++lane) a[lane] = __builtin_sqrtf(a[lane]);
+  return a;
+#endif
+}
+
+inline float sum_of(Vector a) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_add_ps((__m512)a);
+#else
+  float lanes[kWidth];
+  store(lanes, a);
+  for (int half = kWidth / 2; half; half /= 2)
+    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+  return lanes[0];
+#endif
+}
+
+inline float largest_of(Vector a) {
+#if defined(__AVX512F__)
+  return _mm512_reduce_max_ps((__m512)a);
+#else
+  float lanes[kWidth];
+  store(lanes, a);
+  for (int half = kWidth / 2; half; half /= 2)
+    for (int lane = 0; lane < half; ++lane)
+      if (!(lanes[lane] > lanes[lane + half])) lanes[lane] = lanes[lane + half];
+  return lanes[0];
+#endif
+}
+
+// a * 2^n for whole n from -160 to 160, right also where the result is subnormal.
+inline Vector times_power_of_two(Vector a, Vector n) {
+#if defined(__AVX512F__)
+  return (Vector)_mm512_scalef_ps((__m512)a, (__m512)n);
+#else
+  // A quarter of n at a time would do for more; two halves stay within the exponents of normal numbers.
+  const Integers whole = __builtin_convertvector(n, Integers);
+  const Integers half = whole >> 1;
+  const Integers one = (half + 127) << 23, two = (whole - half + 127) << 23;
+  return a * (Vector)one * (Vector)two;
+#endif
+}
+
+// To the nearest whole number, for |a| < 2^22.
+inline Vector nearest(Vector a) {
+#if defined(__AVX512F__)
+  return (Vector)_mm512_roundscale_ps((__m512)a, 8);
+#else
+  const Vector magic = splat(12582912.0f);  // 1.5 * 2^23: adding it leaves no room for a fraction
+  Vector sum = a + magic;
+  asm volatile("" : "+x"(sum));  // or the compiler might cancel the two
+  return sum - magic;
+#endif
+}
+
+// exp(d + tail) for d <= 0 and a tail far smaller than d. 2 ulp; NaN stays NaN; below -104 the result is 0.
+// The polynomial is that of Cephes' expf (S. L. Moshier): 1 + r + r^2 P(r) for |r| <= ln(2) / 2.
+inline Vector exp_of(Vector d, Vector tail) {
+  d = larger(splat(-104.0f), d);
+  const Vector n = nearest(d * splat(1.44269504f));
+  Vector r = d - n * splat(0.693359375f);
+  r = r - n * splat(-2.12194440e-4f) + tail;
+  Vector p = splat(1.9875691500e-4f);
+  p = p * r + splat(1.3981999507e-3f);
+  p = p * r + splat(8.3334519073e-3f);
+  p = p * r + splat(4.1665795894e-2f);
+  p = p * r + splat(1.6666665459e-1f);
+  p = p * r + splat(5.0000001201e-1f);
+  p = p * (r * r) + r + splat(1.0f);
+  return times_power_of_two(p, n);
+}
+
+inline Vector exp_of(Vector d) { return exp_of(d, Vector{}); }
+
+// log(1 + s) for s >= 0: Cephes' logf for 1 + s, and what rounding 1 + s lost put back.
+inline Vector log1p_of(Vector s) {
+  const Vector one = splat(1.0f);
+  const Vector u = one + s;
+  const Vector lost = s - (u - one);
+  Integers bits = (Integers)u;
+  Integers exponent = ((bits >> 23) & 255) - 126;
+  Vector m = (Vector)((bits & 0x007fffff) | 0x3f000000);  // in [0.5, 1)
+  const Integers small = m < splat(0.707106781f);
+  exponent = exponent + small;  // a true lane is -1
+  m = choose(small, m + m, m) - one;
+  const Vector z = m * m;
+  Vector p = splat(7.0376836292e-2f);
+  p = p * m + splat(-1.1514610310e-1f);
+  p = p * m + splat(1.1676998740e-1f);
+  p = p * m + splat(-1.2420140846e-1f);
+  p = p * m + splat(1.4249322787e-1f);
+  p = p * m + splat(-1.6668057665e-1f);
+  p = p * m + splat(2.0000714765e-1f);
+  p = p * m + splat(-2.4999993993e-1f);
+  p = p * m + splat(3.3333331174e-1f);
+  const Vector e = __builtin_convertvector(exponent, Vector);
+  Vector y = p * m * z + e * splat(-2.12194440e-4f) - splat(0.5f) * z;
+  y = m + y + e * splat(0.693359375f) + lost / u;
+  const Vector infinity = splat(std::numeric_limits<float>::infinity());
+  // NaN and infinity pass through.
+  return choose(s < infinity, y, s);
+}
+
+}  // namespace SUMTOONE_ISA

@@ -1,0 +1,402 @@
+// softmax, log_softmax and their backward passes, and cross entropy with its gradient, for float32.
+//
+// A task is `outer` x `columns` x `inner` numbers, the middle axis the one that sums to one. Three ways:
+//   inner > 1              a vector holds kWidth neighbours of the inner axis: column by column
+//   inner = 1, short rows  kWidth rows are transposed, so that a vector holds one column of them: no lane idles
+//   inner = 1, long rows   a vector holds a piece of a row
+//
+// x - m is carried with the part that its rounding loses, so that the result is right to a few units in the
+// last place at any scale of the logits (where x - m alone is wrong by |x - m| / 2 of them).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "simd.h"
+
+namespace SUMTOONE_ISA {
+
+// each(0), …, each(kWidth - 1), written out: what is exchanged between registers must have their numbers as constants.
+template <int... Place, class Each>
+inline void each_lane(std::integer_sequence<int, Place...>, Each each) {
+  (each(Place), ...);
+}
+
+template <class Each>
+inline void each_lane(Each each) {
+  each_lane(std::make_integer_sequence<int, kWidth>{}, each);
+}
+
+struct Difference {
+  Vector value, tail;
+};
+
+// x - m = value + tail exactly (Knuth's two-sum). Where the difference is infinite the tail is no number; exp_of
+// needs one, and any will do: the exponential of -inf is 0 whatever is added.
+inline Difference difference(Vector x, Vector m) {
+  const Vector d = x - m;
+  const Vector back = d - x;
+  const Vector tail = (x - (d - back)) - (m + back);
+  return {d, larger(tail, splat(-1.0f))};
+}
+
+// e / total for many e: a division's cost once, its precision throughout. What 1 / total loses in rounding is kept, and
+// a fused multiplication brings it back.
+struct Reciprocal {
+  Vector value, rest;
+  explicit Reciprocal(Vector total) : value(splat(1.0f) / total), rest((splat(1.0f) - total * value) * value) {}
+  Vector of(Vector e) const { return e * value + e * rest; }
+};
+
+// --- kWidth x kWidth numbers turned in registers: log2(kWidth) rounds of exchanges at half the distance each
+
+template <int Distance, int... Lane>
+inline Vector exchange_low(Vector a, Vector b, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(a, b, ((Lane & Distance) ? kWidth + Lane - Distance : Lane)...);
+}
+
+template <int Distance, int... Lane>
+inline Vector exchange_high(Vector a, Vector b, std::integer_sequence<int, Lane...>) {
+  return __builtin_shufflevector(a, b, ((Lane & Distance) ? kWidth + Lane : Lane + Distance)...);
+}
+
+template <int Distance = kWidth / 2>
+inline void transpose(Vector* rows) {
+  if constexpr (Distance > 0) {
+    constexpr std::make_integer_sequence<int, kWidth> lanes{};
+    each_lane([&](int low) {
+      if (low & Distance) return;
+      const Vector a = rows[low], b = rows[low + Distance];
+      rows[low] = exchange_low<Distance>(a, b, lanes);
+      rows[low + Distance] = exchange_high<Distance>(a, b, lanes);
+    });
+    transpose<Distance / 2>(rows);
+  }
+}
+
+template <class Term>
+inline Vector sum_over(int64_t count, Term term) {
+  Vector total = {};
+  for (int64_t k = 0; k < count; ++k) total += term(k);
+  return total;
+}
+
+// A sum that carries what each addition loses (Kahan): its rounding does not grow with the number of terms, which must
+// be finite.
+template <class Term>
+inline Vector exact_sum_over(int64_t count, Term term) {
+  Vector total = {}, lost = {};
+  for (int64_t k = 0; k < count; ++k) {
+    const Vector next = term(k) - lost;
+    const Vector sum = total + next;
+    lost = (sum - total) - next;
+    total = sum;
+  }
+  return total;
+}
+
+// --- what is computed, column by column: a lane is a row of its own
+//
+// `Columns` gives `get(k)` and `grad(k)`, the inputs, and `set(k, v)` and `again(k)`, the output and its echo.
+
+struct Softmax {
+  template <class Columns>
+  static inline void columns(Columns& of, int64_t count) {
+    Vector m = of.get(0);
+    for (int64_t k = 1; k < count; ++k) m = larger(of.get(k), m);
+    const Vector total = exact_sum_over(count, [&](int64_t k) {
+      const Difference d = difference(of.get(k), m);
+      const Vector e = exp_of(d.value, d.tail);
+      of.set(k, e);
+      return e;
+    });
+    const Reciprocal share(total);
+    for (int64_t k = 0; k < count; ++k) of.set(k, share.of(of.again(k)));
+  }
+
+  static inline void row(const float* x, const float*, float* out, int64_t count);
+};
+
+struct LogSoftmax {
+  template <class Columns>
+  static inline void columns(Columns& of, int64_t count) {
+    Vector m = of.get(0);
+    for (int64_t k = 1; k < count; ++k) m = larger(of.get(k), m);
+    // One maximum's own 1 is left to log1p: what remains is not rounded to the digits of 1.
+    Vector tops = splat(-1.0f);
+    const Vector others = exact_sum_over(count, [&](int64_t k) {
+      const Difference d = difference(of.get(k), m);
+      const Integers top = d.value == Vector{};
+      tops += choose(top, splat(1.0f), Vector{});
+      return choose(top, Vector{}, exp_of(d.value, d.tail));
+    });
+    const Vector log_total = log1p_of(others + tops);
+    for (int64_t k = 0; k < count; ++k) of.set(k, (of.get(k) - m) - log_total);
+  }
+
+  static inline void row(const float* x, const float*, float* out, int64_t count);
+};
+
+// p (g - sum(p g)) for the gradient g of the probabilities p.
+struct SoftmaxBackward {
+  template <class Columns>
+  static inline void columns(Columns& of, int64_t count) {
+    const Vector dot = sum_over(count, [&](int64_t k) { return of.get(k) * of.grad(k); });
+    for (int64_t k = 0; k < count; ++k) of.set(k, of.get(k) * (of.grad(k) - dot));
+  }
+
+  static inline void row(const float* x, const float* g, float* out, int64_t count);
+};
+
+// g - exp(l) sum(g) for the gradient g of the logarithms l.
+struct LogSoftmaxBackward {
+  template <class Columns>
+  static inline void columns(Columns& of, int64_t count) {
+    const Vector total = sum_over(count, [&](int64_t k) { return of.grad(k); });
+    for (int64_t k = 0; k < count; ++k) of.set(k, of.grad(k) - exp_of(of.get(k)) * total);
+  }
+
+  static inline void row(const float* x, const float* g, float* out, int64_t count);
+};
+
+// --- long rows: a vector is a piece of one row
+
+template <class Each>
+inline void pieces(int64_t count, Each each) {
+  int64_t k = 0;
+  for (; k + kWidth <= count; k += kWidth) each(k, kWidth);
+  if (k < count) each(k, (int)(count - k));
+}
+
+// The sum over a row of what `term` gives for each of its pieces.
+template <class Term>
+inline float row_sum(int64_t count, Term term) {
+  Vector total = {};
+  pieces(count, [&](int64_t k, int width) { total += term(k, width); });
+  return sum_of(total);
+}
+
+// The same of finite terms, to the last digit of each lane.
+template <class Term>
+inline float exact_row_sum(int64_t count, Term term) {
+  return sum_of(exact_sum_over((count + kWidth - 1) / kWidth, [&](int64_t number) {
+    const int64_t k = number * kWidth;
+    return term(k, (int)std::min<int64_t>(kWidth, count - k));
+  }));
+}
+
+inline Vector piece(const float* from, int width, float rest) {
+  return width == kWidth ? load(from) : load_part(from, width, rest);
+}
+
+inline void put(float* to, Vector value, int width) {
+  width == kWidth ? store(to, value) : store_part(to, value, width);
+}
+
+constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+inline float row_maximum(const float* x, int64_t count) {
+  // Seeded with the first number, not with -inf: a NaN there must not be lost where it decides nothing else.
+  Vector one = splat(x[0]), two = one;
+  int64_t k = 0;
+  for (; k + 2 * kWidth <= count; k += 2 * kWidth) {
+    one = larger(load(x + k), one);
+    two = larger(load(x + k + kWidth), two);
+  }
+  for (; k < count; k += kWidth) one = larger(piece(x + k, (int)std::min<int64_t>(kWidth, count - k), kNone), one);
+  return largest_of(larger(one, two));
+}
+
+void Softmax::row(const float* x, const float*, float* out, int64_t count) {
+  const Vector m = splat(row_maximum(x, count));
+  const float total = exact_row_sum(count, [&](int64_t k, int width) {
+    const Difference d = difference(piece(x + k, width, kNone), m);
+    const Vector e = exp_of(d.value, d.tail);
+    put(out + k, e, width);
+    return e;
+  });
+  const Reciprocal share(splat(total));
+  pieces(count, [&](int64_t k, int width) { put(out + k, share.of(piece(out + k, width, 0)), width); });
+}
+
+void LogSoftmax::row(const float* x, const float*, float* out, int64_t count) {
+  const Vector m = splat(row_maximum(x, count));
+  Vector tops = {};
+  const float others = exact_row_sum(count, [&](int64_t k, int width) {
+    const Difference d = difference(piece(x + k, width, kNone), m);
+    const Integers top = d.value == Vector{};
+    tops += choose(top, splat(1.0f), Vector{});
+    return choose(top, Vector{}, exp_of(d.value, d.tail));
+  });
+  const Vector log_total = log1p_of(splat(others + (sum_of(tops) - 1.0f)));
+  pieces(count, [&](int64_t k, int width) { put(out + k, (piece(x + k, width, 0) - m) - log_total, width); });
+}
+
+void SoftmaxBackward::row(const float* p, const float* g, float* out, int64_t count) {
+  const Vector all =
+      splat(row_sum(count, [&](int64_t k, int width) { return piece(p + k, width, 0) * piece(g + k, width, 0); }));
+  pieces(count, [&](int64_t k, int width) {
+    put(out + k, piece(p + k, width, 0) * (piece(g + k, width, 0) - all), width);
+  });
+}
+
+void LogSoftmaxBackward::row(const float* l, const float* g, float* out, int64_t count) {
+  const Vector all = splat(row_sum(count, [&](int64_t k, int width) { return piece(g + k, width, 0); }));
+  pieces(count, [&](int64_t k, int width) {
+    put(out + k, piece(g + k, width, 0) - exp_of(piece(l + k, width, 0)) * all, width);
+  });
+}
+
+// --- the three ways through memory
+
+struct TurnedColumns {
+  Vector x[kWidth], g[kWidth];
+  Vector get(int64_t k) const { return x[k]; }
+  Vector grad(int64_t k) const { return g[k]; }
+  void set(int64_t k, Vector v) { x[k] = v; }
+  Vector again(int64_t k) const { return x[k]; }
+};
+
+// Not inlined: where the count is known, the compiler unrolls the loops over the columns and runs out of registers for
+// the constants of exp, which costs half the speed.
+template <class What>
+__attribute__((noinline)) void compute_turned(TurnedColumns& turned, int64_t count) {
+  What::columns(turned, count);
+}
+
+struct StridedColumns {
+  const float *x, *g;
+  float* out;
+  int64_t stride;
+  int width;
+  Vector get(int64_t k) const { return piece(x + k * stride, width, 0); }
+  Vector grad(int64_t k) const { return piece(g + k * stride, width, 0); }
+  void set(int64_t k, Vector v) { put(out + k * stride, v, width); }
+  Vector again(int64_t k) const { return piece(out + k * stride, width, 0); }
+};
+
+// Copies to memory that will not be read soon.
+inline void stream(float* to, const float* from, int64_t count) {
+  int64_t k = 0;
+  const int64_t head = (int64_t)((64 - ((uintptr_t)to & 63)) & 63) / 4;
+  for (; k < std::min(head, count); ++k) to[k] = from[k];
+  for (; k + kWidth <= count; k += kWidth) store_past(to + k, load(from + k));
+  for (; k < count; ++k) to[k] = from[k];
+}
+
+template <int Count>
+inline void turn(Vector* columns, const float* rows, int filled) {
+  // A whole vector is read where the rows behind are this task's too; what of them it holds is dropped.
+  if (filled == kWidth) {
+    constexpr int whole = (kWidth * Count - kWidth) / Count;  // the last row that may be read as a whole vector
+    each_lane([&](int row) {
+      columns[row] = row <= whole ? load(rows + row * Count) : load_part(rows + row * Count, Count, 0);
+    });
+  } else {
+    for (int row = 0; row < kWidth; ++row)
+      columns[row] = row < filled ? load_part(rows + row * Count, Count, 0) : Vector{};
+  }
+  transpose(columns);
+}
+
+// Writes kWidth turned rows of Count numbers each, one behind the other, and nothing outside of them.
+template <int Count>
+inline void put_rows(float* to, const Vector* rows, int filled) {
+  if (filled == kWidth) {
+    // A whole vector runs over into the next row's place, which is written after it.
+    constexpr int whole = (kWidth * Count - kWidth) / Count;
+    each_lane([&](int row) {
+      row <= whole ? store(to + row * Count, rows[row]) : store_part(to + row * Count, rows[row], Count);
+    });
+  } else {
+    for (int row = 0; row < filled; ++row) store_part(to + row * Count, rows[row], Count);
+  }
+}
+
+// What is to go past the caches is gathered here first. Much at a time: a copy that reads what was only just
+// written, in other pieces than it was written in, waits for it.
+constexpr int64_t kBuffer = 8192;
+
+template <class What, bool HasGrad, int Count>
+inline void short_rows(const float* x, const float* g, float* out, int64_t begin, int64_t end, bool past_caches) {
+  alignas(64) float buffer[kBuffer];
+  constexpr int64_t at_once = kBuffer / Count / kWidth * kWidth;
+  for (int64_t first = begin; first < end; first += at_once) {
+    const int64_t last = std::min(first + at_once, end);
+    float* to = past_caches ? buffer : out + first * Count;
+    for (int64_t row = first; row < last; row += kWidth) {
+      const int filled = (int)std::min<int64_t>(kWidth, last - row);
+      TurnedColumns turned;
+      turn<Count>(turned.x, x + row * Count, filled);
+      if constexpr (HasGrad) turn<Count>(turned.g, g + row * Count, filled);
+      compute_turned<What>(turned, Count);
+      transpose(turned.x);
+      put_rows<Count>(to + (row - first) * Count, turned.x, filled);
+    }
+    if (past_caches) stream(out + first * Count, buffer, (last - first) * Count);
+  }
+}
+
+// Calls `with(std::integral_constant<int, count>)` for 1 <= count <= kWidth.
+template <class With, int... Counts>
+inline void with_count(int64_t count, With with, std::integer_sequence<int, Counts...>) {
+  ((count == Counts + 1 ? with(std::integral_constant<int, Counts + 1>{}) : void()), ...);
+}
+
+template <class With>
+inline void with_count(int64_t count, With with) {
+  with_count(count, with, std::make_integer_sequence<int, kWidth>{});
+}
+
+template <class What, bool HasGrad>
+inline void long_rows(const float* x, const float* g, float* out, int64_t count, int64_t begin, int64_t end,
+                      bool past_caches) {
+  alignas(64) float buffer[kBuffer];
+  const bool buffered = past_caches && count <= kBuffer;
+  // Several rows before each copy: the fewer the seams, the more whole lines go past the caches.
+  const int64_t at_once = buffered ? std::max<int64_t>(1, std::min<int64_t>(16, kBuffer / count)) : 1;
+  for (int64_t row = begin; row < end; row += at_once) {
+    const int64_t rows = std::min(at_once, end - row);
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t place = (row + r) * count;
+      What::row(x + place, HasGrad ? g + place : nullptr, buffered ? buffer + r * count : out + place, count);
+    }
+    if (buffered) stream(out + row * count, buffer, rows * count);
+  }
+}
+
+template <class What, bool HasGrad>
+inline void strided(const float* x, const float* g, float* out, int64_t count, int64_t inner, int64_t begin,
+                    int64_t end) {
+  const int64_t groups = (inner + kWidth - 1) / kWidth;
+  for (int64_t piece_number = begin; piece_number < end; ++piece_number) {
+    const int64_t lane = piece_number % groups * kWidth;
+    const int64_t place = piece_number / groups * count * inner + lane;
+    const int width = (int)std::min<int64_t>(kWidth, inner - lane);
+    StridedColumns columns{x + place, HasGrad ? g + place : nullptr, out + place, inner, width};
+    What::columns(columns, count);
+  }
+}
+
+// How many pieces a task has that can be computed apart from each other.
+inline int64_t units(int64_t outer, int64_t inner) {
+  return inner == 1 ? outer : outer * ((inner + kWidth - 1) / kWidth);
+}
+
+template <class What, bool HasGrad>
+inline void compute(const float* x, const float* g, float* out, int64_t count, int64_t inner, int64_t begin,
+                    int64_t end, bool past_caches) {
+  if (inner > 1) {
+    strided<What, HasGrad>(x, g, out, count, inner, begin, end);
+  } else if (count <= kWidth) {
+    with_count(count, [&](auto known) {
+      short_rows<What, HasGrad, decltype(known)::value>(x, g, out, begin, end, past_caches);
+    });
+  } else {
+    long_rows<What, HasGrad>(x, g, out, count, begin, end, past_caches);
+  }
+  if (past_caches) finish_stores();
+}
+
+}  // namespace SUMTOONE_ISA

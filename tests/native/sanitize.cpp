@@ -1,0 +1,187 @@
+// The kernels under AddressSanitizer and UndefinedBehaviorSanitizer, on every instruction set of this machine:
+// thousands of random tasks in heap buffers of exactly the task's size, held against plain loops in double.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "kernels.h"
+#include "pool.h"
+
+namespace {
+
+using sumtoone::Kernels;
+
+std::mt19937_64 randomness(7);
+
+int64_t between(int64_t low, int64_t high) { return std::uniform_int_distribution<int64_t>(low, high)(randomness); }
+
+// Floats with nothing behind them, at any address that a float may have; what lies before them is told as written
+// over when the buffer goes.
+class Exact {
+ public:
+  explicit Exact(int64_t count, float scale = 0) : count_(count), bytes_(new char[4 * (count + shift_)]) {
+    std::memset(bytes_.get(), kUntouched, 4 * shift_);
+    std::normal_distribution<float> normal;
+    for (int64_t k = 0; k < count; ++k) data()[k] = scale * normal(randomness);
+  }
+  ~Exact() {
+    for (int64_t k = 0; k < 4 * shift_; ++k)
+      if (bytes_[k] != kUntouched) std::abort();
+  }
+  float* data() { return reinterpret_cast<float*>(bytes_.get()) + shift_; }
+  const float& operator[](int64_t k) { return data()[k]; }
+  int64_t count() const { return count_; }
+
+ private:
+  static constexpr char kUntouched = 0x5a;
+  int64_t count_, shift_ = between(0, 15);
+  std::unique_ptr<char[]> bytes_;
+};
+
+struct Task {
+  int64_t outer, count, inner;
+  int64_t place(int64_t o, int64_t k, int64_t i) const { return (o * count + k) * inner + i; }
+  int64_t numbers() const { return outer * count * inner; }
+};
+
+[[noreturn]] void fail(const Kernels& kernels, const char* what, const Task& task, double wanted, double found) {
+  std::fprintf(stderr, "%s %s outer=%lld count=%lld inner=%lld: %.9g, not %.9g\n", kernels.name, what,
+               (long long)task.outer, (long long)task.count, (long long)task.inner, found, wanted);
+  std::exit(1);
+}
+
+void expect(const Kernels& kernels, const char* what, const Task& task, double wanted, double found, double scale) {
+  if (!(std::fabs(wanted - found) <= 2e-6 * (std::fabs(wanted) + scale) + 1e-37)) fail(kernels, what, task, wanted, found);
+}
+
+// log(sum(exp(x))) of one row.
+double log_sum(Exact& x, const Task& task, int64_t o, int64_t i) {
+  double m = -std::numeric_limits<double>::infinity(), total = 0;
+  for (int64_t k = 0; k < task.count; ++k) m = std::max<double>(m, x[task.place(o, k, i)]);
+  for (int64_t k = 0; k < task.count; ++k) total += std::exp(x[task.place(o, k, i)] - m);
+  return m + std::log(total);
+}
+
+// All units of a task, in random portions whose borders are multiples of 16 as the binding's are.
+template <class Work>
+void in_portions(int64_t units, Work work) {
+  for (int64_t begin = 0; begin < units;) {
+    const int64_t end = between(0, 1) ? units : std::min(units, begin + 16 * between(1, 3));
+    work(begin, end);
+    begin = end;
+  }
+}
+
+void check_rows(const Kernels& kernels, const Task& task, float scale, bool past_caches) {
+  Exact x(task.numbers(), scale), g(task.numbers(), 1);
+  const int64_t units = kernels.units(task.outer, task.inner);
+  Exact out[4] = {Exact(task.numbers()), Exact(task.numbers()), Exact(task.numbers()), Exact(task.numbers())};
+  for (int operation = 0; operation < 4; ++operation) {
+    const bool backward = operation >= sumtoone::kSoftmaxBackward;
+    float* first = backward ? out[operation - 2].data() : x.data();
+    in_portions(units, [&](int64_t begin, int64_t end) {
+      kernels.compute(operation, first, backward ? g.data() : nullptr, out[operation].data(), task.count, task.inner,
+                      begin, end, past_caches);
+    });
+  }
+  for (int64_t o = 0; o < task.outer; ++o)
+    for (int64_t i = 0; i < task.inner; ++i) {
+      const double l = log_sum(x, task, o, i);
+      double dot = 0, sum = 0, size = 0;
+      for (int64_t k = 0; k < task.count; ++k) {
+        const int64_t at = task.place(o, k, i);
+        dot += (double)out[0][at] * g[at];
+        sum += g[at];
+        size += std::fabs(g[at]);
+      }
+      for (int64_t k = 0; k < task.count; ++k) {
+        const int64_t at = task.place(o, k, i);
+        const double logarithm = x[at] - l, p = std::exp(logarithm);
+        expect(kernels, "softmax", task, p, out[0][at], 0);
+        expect(kernels, "log_softmax", task, logarithm, out[1][at], scale);
+        expect(kernels, "softmax_backward", task, p * (g[at] - dot), out[2][at], p * size);
+        expect(kernels, "log_softmax_backward", task, g[at] - p * sum, out[3][at], size * (1 + scale));
+      }
+    }
+}
+
+void check_entropy(const Kernels& kernels, Task task, float scale) {
+  task.inner = 1;
+  const float smoothing = between(0, 2) * 0.5f;
+  Exact x(task.numbers(), scale), loss(task.outer), gradient(task.numbers()), loss_alone(task.outer);
+  std::unique_ptr<int64_t[]> target(new int64_t[task.outer]);
+  for (int64_t row = 0; row < task.outer; ++row) target[row] = between(0, task.count - 1);
+  in_portions(task.outer, [&](int64_t begin, int64_t end) {
+    kernels.entropy(x.data(), target.get(), smoothing, loss.data(), gradient.data(), task.count, begin, end);
+    kernels.entropy(x.data(), target.get(), smoothing, loss_alone.data(), nullptr, task.count, begin, end);
+  });
+  for (int64_t row = 0; row < task.outer; ++row) {
+    const double l = log_sum(x, task, row, 0);
+    double mean = 0;
+    for (int64_t k = 0; k < task.count; ++k) {
+      const double p = std::exp(x[task.place(row, k, 0)] - l);
+      mean += (l - x[task.place(row, k, 0)]) / task.count;
+      const double wanted = p - smoothing / task.count - (k == target[row] ? 1 - smoothing : 0);
+      expect(kernels, "gradient", task, wanted, gradient[task.place(row, k, 0)], 1);
+    }
+    const double at_target = l - x[task.place(row, target[row], 0)];
+    expect(kernels, "loss", task, (1 - smoothing) * at_target + smoothing * mean, loss[row], scale);
+    expect(kernels, "loss alone", task, loss[row], loss_alone[row], 0);
+  }
+}
+
+Task random_task() {
+  const int64_t lengths[] = {between(1, 20), between(1, 70), between(240, 270), between(1000, 1100), 8191, 8192, 8193};
+  const int64_t count = lengths[std::min<int64_t>(6, between(0, 90) / 10 > 3 ? between(0, 1) : between(0, 6))];
+  const int64_t inner = between(0, 2) ? 1 : between(2, 40);
+  return {between(1, std::max<int64_t>(1, std::min<int64_t>(70, 20000 / (count * inner)))), count, inner};
+}
+
+void check(const Kernels& kernels, int tasks) {
+  const float scales[] = {0, 1, 10, 50, 1000};
+  for (int number = 0; number < tasks; ++number) {
+    const Task task = random_task();
+    const float scale = scales[between(0, 4)];
+    const bool past_caches = between(0, 1);
+    check_rows(kernels, task, scale, past_caches);
+    check_entropy(kernels, task, scale);
+  }
+  std::printf("%s: %d tasks\n", kernels.name, tasks);
+}
+
+// Many callers at once, with more and fewer parts than before.
+void check_pool() {
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller)
+    callers.emplace_back([] {
+      for (int round = 0; round < 500; ++round) {
+        std::vector<int> done((size_t)(round % 5 + 1));
+        sumtoone::Pool::shared().run((int)done.size(), [&](int part) { ++done[(size_t)part]; });
+        for (int times : done)
+          if (times != 1) std::exit(2);
+      }
+    });
+  for (std::thread& caller : callers) caller.join();
+  std::printf("pool: 2000 rounds\n");
+}
+
+}  // namespace
+
+int main(int arguments, char** values) {
+  const int tasks = arguments > 1 ? std::atoi(values[1]) : 600;
+  check(sumtoone::baseline, tasks);
+#if defined(SUMTOONE_X86)
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) check(sumtoone::avx2, tasks);
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512vl"))
+    check(sumtoone::avx512, tasks);
+#endif
+  check_pool();
+}
