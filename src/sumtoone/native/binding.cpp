@@ -4,6 +4,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -11,6 +15,7 @@
 
 #include "kernels.h"
 #include "pool.h"
+#include "trainer.h"
 
 namespace nb = nanobind;
 
@@ -65,11 +70,22 @@ void share_out(int64_t units, int64_t numbers, int threads, const Work& work) {
   });
 }
 
+// Tells the system that fresh memory of this size is about to be written whole: two megabytes a page fault instead of
+// four kilobytes, which for a tensor just allocated is most of the time.
+void expect_writing([[maybe_unused]] uintptr_t out, [[maybe_unused]] int64_t numbers) {
+#if defined(__linux__)
+  constexpr uintptr_t page = 4096;
+  const uintptr_t begin = (out + page - 1) / page * page, end = (out + (uintptr_t)numbers * sizeof(float)) / page * page;
+  if (end > begin) madvise((void*)begin, end - begin, MADV_HUGEPAGE);
+#endif
+}
+
 void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t outer, int64_t count, int64_t inner,
              int threads) {
   const int64_t numbers = outer * count * inner;
   if (numbers == 0) return;
   const bool past_caches = numbers >= kPastCaches;
+  if (past_caches) expect_writing(out, numbers);
   share_out(chosen->units(outer, inner), numbers, threads, [&](int64_t begin, int64_t end) {
     chosen->compute(operation, (const float*)x, (const float*)g, (float*)out, count, inner, begin, end, past_caches);
   });
@@ -77,6 +93,7 @@ void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t out
 
 void entropy(uintptr_t x, uintptr_t target, float smoothing, uintptr_t loss, uintptr_t gradient, int64_t rows,
              int64_t count, int threads) {
+  if (gradient && rows * count >= kPastCaches) expect_writing(gradient, rows * count);
   share_out(rows, rows * count, threads, [&](int64_t begin, int64_t end) {
     chosen->entropy((const float*)x, (const int64_t*)target, smoothing, (float*)loss, (float*)gradient, count, begin,
                     end);
@@ -90,6 +107,27 @@ bool all_classes(uintptr_t target, int64_t rows, int64_t classes) {
   return inside;
 }
 
+sumtoone::Trainer* new_trainer(const std::vector<int64_t>& sizes, int64_t batch, int activation, float dropout,
+                               float smoothing, int optimizer, double momentum, double decay, bool nesterov,
+                               uintptr_t scale, uintptr_t shift) {
+  const sumtoone::Trainer::Settings settings{
+      sizes, batch, (sumtoone::Activation)activation, dropout, smoothing, (sumtoone::Optimizer)optimizer,
+      momentum, decay, nesterov};
+  return new sumtoone::Trainer(chosen, settings, (const float*)scale, (const float*)shift);
+}
+
+// Returns the number of rows that were classified correctly; the losses go to an array of `steps` float64.
+int64_t train(sumtoone::Trainer& trainer, uintptr_t inputs, bool bytes, uintptr_t labels, uintptr_t order, int64_t rows,
+              int64_t batch, const std::vector<double>& rates, uint64_t seed, int64_t place, int64_t done,
+              uintptr_t losses, int threads) {
+  int64_t correct = 0;
+  const sumtoone::Chunk chunk{(const void*)inputs, bytes, (const int64_t*)labels, (const int64_t*)order, rows, batch,
+                              (int64_t)rates.size(), rates.data(), seed, place, done, (double*)losses, &correct};
+  nb::gil_scoped_release released;
+  trainer.train(chunk, threads);
+  return correct;
+}
+
 }  // namespace
 
 NB_MODULE(_kernels, module) {
@@ -99,5 +137,12 @@ NB_MODULE(_kernels, module) {
   module.def("all_classes", &all_classes);
   module.def("choose", &choose);
   module.def("instruction_sets", &instruction_sets);
+  nb::class_<sumtoone::Trainer>(module, "Trainer")
+      .def_static("create", &new_trainer, nb::rv_policy::take_ownership)
+      .def("exchange",
+           [](sumtoone::Trainer& trainer, int slot, int64_t place, uintptr_t weight, uintptr_t bias, bool out) {
+             trainer.exchange(slot, place, (float*)weight, (float*)bias, out);
+           })
+      .def("train", &train);
   module.def("chosen", [] { return std::string(chosen->name); });
 }

@@ -3,6 +3,7 @@
 
 #include "entropy.h"
 #include "softmax.h"
+#include "train.h"
 
 #define SUMTOONE_TEXT_OF(name) #name
 #define SUMTOONE_TEXT(name) SUMTOONE_TEXT_OF(name)
@@ -34,6 +35,7 @@ void entropy_any(const float* x, const int64_t* target, float smoothing, float* 
 
 namespace sumtoone {
 extern const Kernels SUMTOONE_ISA;
-const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA), ::SUMTOONE_ISA::units, ::SUMTOONE_ISA::compute_any,
-                              ::SUMTOONE_ISA::entropy_any};
+const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA), ::SUMTOONE_ISA::units,  ::SUMTOONE_ISA::compute_any,
+                              ::SUMTOONE_ISA::entropy_any, ::SUMTOONE_ISA::kWidth, ::SUMTOONE_ISA::kPanel,
+                              ::SUMTOONE_ISA::train};
 }  // namespace sumtoone

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "training.h"
+
 namespace sumtoone {
 
 enum Operation { kSoftmax, kLogSoftmax, kSoftmaxBackward, kLogSoftmaxBackward };
@@ -15,6 +17,9 @@ struct Kernels {
                   int64_t begin, int64_t end, bool past_caches);
   void (*entropy)(const float* x, const int64_t* target, float smoothing, float* loss, float* gradient, int64_t count,
                   int64_t begin, int64_t end);
+  int64_t width, panel;  // floats of a vector and columns of a panel
+  // Part `part` of `parts` that run at the same time and wait for each other at the meeting.
+  void (*train)(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
 };
 
 #if defined(SUMTOONE_X86)

@@ -21,11 +21,15 @@ class Pool {
   // Runs work(part) for part = 0 … parts - 1, part 0 on the calling thread, and returns when all are done.
   // One caller at a time; another one meanwhile does all its parts itself.
   void run(int parts, const std::function<void(int)>& work) {
+    if (parts > 1 && run_together(parts, work)) return;
+    for (int part = 0; part < parts; ++part) work(part);
+  }
+
+  // The same, all parts at the same time, so that they may wait for each other; false, with nothing done, where
+  // the threads are at another caller's work.
+  bool run_together(int parts, const std::function<void(int)>& work) {
     std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
-    if (parts <= 1 || !turn.owns_lock()) {
-      for (int part = 0; part < parts; ++part) work(part);
-      return;
-    }
+    if (!turn.owns_lock()) return false;
     while ((int)threads_.size() < parts - 1) {
       const int part = (int)threads_.size() + 1;
       threads_.emplace_back([this, part, born = round_] { serve(part, born); });
@@ -43,6 +47,7 @@ class Pool {
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return left_ == 0; });
     work_ = nullptr;
+    return true;
   }
 
   // The one pool of this process. A forked child has none of its parent's threads, so it begins a pool of its own;
@@ -87,6 +92,35 @@ class Pool {
   const std::function<void(int)>* work_ = nullptr;
   int parts_ = 0, left_ = 0;
   uint64_t round_ = 0;
+};
+
+// Where threads wait for each other, many times a millisecond. They watch for a moment and then give way: on a
+// machine that others use as well, the one waited for may need this core.
+class Barrier {
+ public:
+  explicit Barrier(int parts) : parts_(parts) {}
+
+  void wait() {
+    if (parts_ == 1) return;
+    const unsigned round = round_.load(std::memory_order_acquire);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == parts_) {
+      arrived_.store(0, std::memory_order_relaxed);
+      round_.store(round + 1, std::memory_order_release);
+      return;
+    }
+    for (int tries = 0; round_.load(std::memory_order_acquire) == round; ++tries) {
+      if (tries >= kTries) std::this_thread::yield();
+#if defined(__x86_64__) || defined(__i386__)
+      else __builtin_ia32_pause();
+#endif
+    }
+  }
+
+ private:
+  static constexpr int kTries = 2000;
+  const int parts_;
+  alignas(64) std::atomic<int> arrived_{0};
+  alignas(64) std::atomic<unsigned> round_{0};
 };
 
 }  // namespace sumtoone

@@ -58,6 +58,19 @@ inline void store_part(float* to, Vector value, int count) {
 #endif
 }
 
+// As many bytes as a vector has lanes, as numbers.
+inline Vector load_bytes(const uint8_t* from) {
+#if defined(__AVX512F__)
+  return (Vector)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i*)from)));
+#elif defined(__AVX2__)
+  return (Vector)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)from)));
+#else
+  Vector value;
+  for (int lane = 0; lane < kWidth; ++lane) value[lane] = (float)from[lane];
+  return value;
+#endif
+}
+
 // Writes past the caches where the address allows it: for outputs too large to stay in them.
 inline void store_past(float* to, Vector value) {
 #if defined(__AVX512F__)

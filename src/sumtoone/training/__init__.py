@@ -20,6 +20,8 @@ from sumtoone.options import TrainingOptions
 from sumtoone.runs import History, Run, new_folder, open_run, write_run
 from sumtoone.specification import Specification
 from sumtoone.training.checkpoints import newest_checkpoint, remove_checkpoints, save_checkpoint
+from sumtoone.training.fused import FusedEngine
+from sumtoone.training.fused import takes as fused_takes
 from sumtoone.training.interruption import interruptible
 from sumtoone.training.plain import PlainEngine
 from sumtoone.training.progress import ProgressBar
@@ -170,9 +172,10 @@ def _train(
         bar = stack.enter_context(ProgressBar(plan.steps_per_epoch, options.epochs)) if show else None
         listeners = [listener for listener in (bar, on_event) if listener is not None]
         stack.enter_context(torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []))
-        stack.enter_context(_threads(plan))
+        threads = stack.enter_context(_threads(plan))
         interrupted = stack.enter_context(interruptible())
-        engine = PlainEngine(plan)
+        engine = FusedEngine(plan, threads) if _fuses(plan) else PlainEngine(plan)
+        stack.callback(engine.finish)
         if tensors:
             engine.restore(tensors)
 
@@ -286,7 +289,7 @@ def _check_fit(plan: Plan) -> None:
     dataset = plan.dataset
     if not len(dataset.train):
         raise DataError("training-no-rows", name=dataset.name)
-    if plan.options.engine == "fused":
+    if plan.options.engine == "fused" and not fused_takes(plan):
         raise UnavailableError("engine-unavailable", engine="fused")
     if plan.preprocessing.features != dataset.features:
         raise ShapeError("training-features", network=plan.preprocessing.features, data=dataset.features)
@@ -307,6 +310,11 @@ def _check_fit(plan: Plan) -> None:
         raise ShapeError("training-classes", shape=shape, rows=len(first), classes=len(dataset.classes))
 
 
+def _fuses(plan: Plan) -> bool:
+    """Whether the fused engine computes the steps: wherever it can, unless the plain one was asked for."""
+    return plan.options.engine != "plain" and fused_takes(plan)
+
+
 def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UnavailableError("device-unavailable", device=name)
@@ -316,19 +324,23 @@ def _device(name: str) -> torch.device:
 
 
 @contextmanager
-def _threads(plan: Plan) -> Iterator[None]:
-    """Compute with ``options.threads``, ``SUMTOONE_THREADS``, or what suits the network's size, inside the block."""
+def _threads(plan: Plan) -> Iterator[int]:
+    """Compute with ``options.threads``, ``SUMTOONE_THREADS``, or what suits the network's size, inside the block.
+
+    Gives the number for an engine that decides by itself what suits the network.
+    """
     wanted, named = plan.options.threads, os.environ.get("SUMTOONE_THREADS", "")
     if wanted is None and named:
         if not (named.isascii() and named.isdigit() and int(named) > 0):
             raise UsageError("training-count", name="SUMTOONE_THREADS", given=repr(named), low=1)
         wanted = int(named)
     before = torch.get_num_threads()
+    most = wanted or before
     products = plan.options.batch_size * sum(parameter.numel() for parameter in plan.network.parameters())
     if wanted is None and products <= _PRODUCTS_FOR_ONE_THREAD:
         wanted = 1
     torch.set_num_threads(wanted or before)
     try:
-        yield
+        yield most
     finally:
         torch.set_num_threads(before)

@@ -111,6 +111,9 @@ class PlainEngine:
             correct += int((logits_BK.argmax(dim=1) == labels).sum())
         return loss_sum / len(split), correct / len(split)
 
+    def finish(self) -> None:
+        """Leave the network as the last step left it: here it always is."""
+
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next step depends on."""
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}

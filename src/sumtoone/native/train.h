@@ -1,0 +1,200 @@
+// Steps of mini-batch gradient descent: forward, loss, backward and update, in the caches.
+//
+// Two phases a step: first each thread takes some rows of the batch through all layers and back, then each takes
+// some rows of every weight matrix, sums their gradient in registers and updates them in place. Every number is
+// summed in one order whatever the number of threads, so the result has the same bits.
+#pragma once
+
+#include "rows.h"
+
+namespace SUMTOONE_ISA {
+namespace {
+
+using sumtoone::kRowsInOneGo;
+using sumtoone::Meeting;
+
+// One optimizer step's numbers, as PyTorch's optimizers compute them.
+struct Rule {
+  bool adam, nesterov;
+  Vector rate, momentum, decay, shrink, first, second, less_first, less_second, root, tiny;
+
+  Rule(const Training& training, double lr, int64_t step) {
+    constexpr double kFirst = 0.9, kSecond = 0.999;
+    const auto wide = [](double value) { return splat((float)value); };
+    adam = training.optimizer != sumtoone::kSgd;
+    nesterov = training.nesterov;
+    const bool beside = training.optimizer == sumtoone::kAdamW;
+    const double count = (double)step;
+    rate = wide(adam ? lr / (1.0 - __builtin_pow(kFirst, count)) : lr);
+    momentum = wide(training.momentum);
+    decay = wide(beside ? 0.0 : training.decay);
+    shrink = wide(beside ? 1.0 - lr * training.decay : 1.0);
+    first = wide(kFirst), second = wide(kSecond), less_first = wide(1.0 - kFirst), less_second = wide(1.0 - kSecond);
+    root = wide(1.0 / __builtin_sqrt(1.0 - __builtin_pow(kSecond, count)));
+    tiny = wide(1e-8);
+  }
+
+  void sgd(Vector gradient, float* weights, float* moments) const {
+    const Vector w = load(weights);
+    Vector change = gradient + decay * w;
+    if (moments) {
+      const Vector buffer = momentum * load(moments) + change;
+      store(moments, buffer);
+      change = nesterov ? change + momentum * buffer : buffer;
+    }
+    store(weights, w - rate * change);
+  }
+
+  void adaptive(Vector gradient, float* weights, float* means, float* squares) const {
+    const Vector w = load(weights) * shrink;
+    gradient += decay * w;
+    const Vector mean = first * load(means) + less_first * gradient;
+    const Vector square = second * load(squares) + less_second * (gradient * gradient);
+    store(means, mean);
+    store(squares, square);
+    store(weights, w - rate * mean / (square_root(square) * root + tiny));
+  }
+};
+
+template <int M, int N>
+[[gnu::always_inline]] inline void update(const Layer& layer, const Rule& rule, const Vector (&sums)[M][N],
+                                          int64_t place) {
+  for (int m = 0; m < M; ++m)
+    for (int n = 0; n < N; ++n) {
+      const int64_t at = place + (m * N + n) * kWidth;
+      if (rule.adam)
+        rule.adaptive(sums[m][n], layer.weights + at, layer.first + at, layer.second + at);
+      else
+        rule.sgd(sums[m][n], layer.weights + at, layer.first ? layer.first + at : nullptr);
+    }
+}
+
+// Copies `rows` rows of a panel of weights to the matrix that goes the other way.
+inline void turn_round(const Layer& layer, int64_t row, int64_t rows, int64_t column, int64_t width) {
+  const int64_t across = row / kPanel * kPanel, span = least(kPanel, padded(layer.in) - across);
+  const float* from = layer.weights + column * (layer.in + 1) + row * width;
+  float* to = layer.backward + across * layer.out + column * span + (row - across);
+  const int64_t columns = least(width, layer.out - column);
+  if (rows == kTileRows) {
+    for (int64_t j = 0; j < columns; ++j)
+      for (int i = 0; i < kTileRows; ++i) to[j * span + i] = from[i * width + j];
+    return;
+  }
+  for (int64_t j = 0; j < columns; ++j)
+    for (int64_t i = 0; i < rows; ++i) to[j * span + i] = from[i * width + j];
+}
+
+// Rows of the next step on their way from memory, a few cache lines at a time while this step is computed.
+struct Ahead {
+  const char* inputs;
+  const int64_t *labels, *order;
+  int64_t length, row, end, place = 0, lines = 0;
+
+  // For rows begin … end - 1 of the batch after `step`, in `turns` portions.
+  Ahead(const Training& training, const Chunk& chunk, int64_t step, int64_t begin, int64_t end, int64_t turns)
+      : inputs((const char*)chunk.inputs),
+        labels(chunk.labels),
+        order(chunk.order + (step + 1) * chunk.batch),
+        length(training.layer[0].in * (chunk.bytes ? 1 : (int64_t)sizeof(float))),
+        row(begin),
+        end(end) {
+    const int64_t total = (end - begin) * (length / 64 + 1);
+    lines = total > 0 && turns > 0 ? total / turns + 1 : 0;
+  }
+
+  void fetch_some() {
+    for (int64_t count = lines; count && row < end; --count) {
+      __builtin_prefetch(inputs + order[row] * length + place, 0, 2);
+      place += 64;
+      if (place < length) continue;
+      __builtin_prefetch(inputs + order[row] * length + length - 1, 0, 2);
+      __builtin_prefetch(labels + order[row], 0, 2);
+      place = 0, ++row;
+    }
+  }
+};
+
+// The gradient of rows begin … end - 1 of the weights, bias included, over `rows` rows of the batch, and the update.
+void learn(const Layer& layer, const Rule& rule, int64_t rows, int64_t begin, int64_t end, Ahead& ahead) {
+  const int64_t columns = padded(layer.out);
+  for (int64_t column = 0; column < columns; column += kPanel) {
+    const int64_t width = least(kPanel, columns - column), panel = column * (layer.in + 1);
+    for (int64_t low = 0; low < rows; low += kRowsInOneGo) {
+      const int64_t high = least(low + kRowsInOneGo, rows);
+      over_tiles(width / kWidth, begin, end, [&](auto m, auto n, int64_t row) {
+        constexpr int M = decltype(m)::value, N = decltype(n)::value;
+        const int64_t place = panel + row * (N * kWidth);
+        for (int line = 0; line < M * N * kWidth; line += 16) {
+          __builtin_prefetch(layer.weights + place + line + M * N * kWidth, 1);
+          if (layer.first) __builtin_prefetch(layer.first + place + line + M * N * kWidth, 1);
+          if (layer.second) __builtin_prefetch(layer.second + place + line + M * N * kWidth, 1);
+        }
+        ahead.fetch_some();
+        Vector sums[M][N];
+        begin_sums<M, N>(sums, low ? layer.gradient + place : nullptr, N * kWidth);
+        accumulate<M, N>(high - low, layer.inputs + low * layer.in_stride + row, 1, layer.in_stride,
+                         layer.deltas + low * layer.out_stride + column, layer.out_stride, sums);
+        if (high < rows) return store_sums<M, N>(sums, layer.gradient + place, N * kWidth);
+        update<M, N>(layer, rule, sums, place);
+        if (layer.backward) turn_round(layer, row, least(M, layer.in - row), column, N * kWidth);
+      });
+    }
+  }
+}
+
+// Takes rows begin … end - 1 of the batch through all layers and back.
+void go_through(const Training& training, const Chunk& chunk, int64_t step, int64_t begin, int64_t end) {
+  const int64_t* order = chunk.order + step * chunk.batch;
+  const int64_t rows = chunk.rows_of(step);
+  const Layer* layers = training.layer;
+  const int last = training.layers - 1;
+  for (int64_t row = begin; row < end; ++row)
+    pack_row(training, chunk, order[row], layers[0].inputs + row * layers[0].in_stride);
+  const auto mask = [&](int layer) { return Mask(training.dropout, chunk.seed, chunk.place + step, layer); };
+  for (int place = 0; place <= last; ++place) {
+    const Layer& layer = layers[place];
+    product(layer.inputs, layer.in_stride, layer.weights, layer.in + 1, padded(layer.out), layer.outputs,
+            layer.out_stride, begin, end);
+    if (place < last) activate(training, layer, mask(place), begin, end);
+  }
+  for (int64_t row = begin; row < end; ++row)
+    judge_row(training, layers[last], row, chunk.labels[order[row]], 1.0f / (float)rows);
+  for (int place = last; place > 0; --place) {
+    const Layer &layer = layers[place], &before = layers[place - 1];
+    product(layer.deltas, layer.out_stride, layer.backward, layer.out, padded(layer.in), before.deltas,
+            before.out_stride, begin, end);
+    through_activation(training, before, mask(place - 1), begin, end);
+  }
+}
+
+inline int64_t share_of(int64_t count, int part, int parts) {
+  return part == parts ? count : count / kTileRows * part / parts * kTileRows;
+}
+
+void train(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting) {
+  for (int64_t step = 0; step < chunk.steps; ++step) {
+    const int64_t rows = chunk.rows_of(step), next = step + 1 < chunk.steps ? chunk.rows_of(step + 1) : 0;
+    go_through(training, chunk, step, share_of(rows, part, parts), share_of(rows, part + 1, parts));
+    meeting.wait(meeting.place);
+    if (part == 0) {
+      double loss = 0.0;
+      for (int64_t row = 0; row < rows; ++row) {
+        loss += (double)training.row_loss[row];
+        *chunk.correct += training.row_correct[row];
+      }
+      chunk.losses[step] = loss;
+    }
+    const Rule rule(training, chunk.rates[step], chunk.done + step + 1);
+    const int64_t tiles = (training.layer[0].in / kTileRows + 1) / parts * ((training.layer[0].out - 1) / kPanel + 1);
+    Ahead ahead(training, chunk, step, share_of(next, part, parts), share_of(next, part + 1, parts), tiles);
+    for (int place = 0; place < training.layers; ++place) {
+      const Layer& layer = training.layer[place];
+      const int64_t count = layer.in + 1;
+      learn(layer, rule, rows, share_of(count, part, parts), share_of(count, part + 1, parts), ahead);
+    }
+    meeting.wait(meeting.place);
+  }
+}
+
+}  // namespace
+}  // namespace SUMTOONE_ISA

@@ -1,0 +1,73 @@
+// What a training step reads and writes, as plain values that every instruction set shares.
+//
+// A matrix "in panels" is cut into panels of kPanel columns (the last may be narrower); each panel lies in memory
+// row by row, without gaps, so that a product walks through it in one line.
+#pragma once
+
+#include <cstdint>
+
+namespace sumtoone {
+
+enum Activation { kIdentity, kSigmoid, kTanh, kRelu, kLeakyRelu };
+enum Optimizer { kSgd, kAdam, kAdamW };
+
+// Rows of a batch over which a weight's gradient is summed in one go.
+constexpr int64_t kRowsInOneGo = 256;
+
+struct Layer {
+  int64_t in, out;
+  float* weights;          // (in + 1, out) in panels; the last row is the bias
+  float *first, *second;   // the optimizer's moments, laid out like the weights; null where it has none
+  float* backward;         // (out, in) in panels: the weights the other way round; null for the first layer
+  float* gradient;         // laid out like the weights; null where a batch is summed in one go
+  float* inputs;           // (batch, in_stride); column `in` holds ones, which the bias is multiplied with
+  float *outputs, *deltas; // (batch, out_stride) each; what the loss grows by for each logit or hidden sum
+  int64_t in_stride, out_stride;
+};
+
+struct Training {
+  int layers;
+  const Layer* layer;
+  Activation activation;
+  float dropout, smoothing;
+  Optimizer optimizer;
+  double momentum, decay;
+  bool nesterov;
+  const float *scale, *shift;  // (in,) of the first layer
+  float* row_loss;             // (batch,)
+  unsigned char* row_correct;  // (batch,)
+};
+
+// Consecutive steps of one epoch.
+struct Chunk {
+  const void* inputs;     // (N, in) uint8 or float32
+  bool bytes;
+  const int64_t* labels;  // (N,)
+  const int64_t* order;   // (rows,) the rows still to visit; a step takes the next `batch` of them
+  int64_t rows, batch, steps;
+  const double* rates;    // (steps,)
+  uint64_t seed;          // of the epoch's dropout
+  int64_t place;          // steps of the epoch before this chunk
+  int64_t done;           // steps of the whole training before it
+  double* losses;         // (steps,) sums over the rows of a step
+  int64_t* correct;
+
+  // Always inlined: this header is shared, and no instruction set may end up with another's code.
+  [[gnu::always_inline]] int64_t rows_of(int64_t step) const { return rows - step * batch < batch ? rows - step * batch : batch; }
+
+  // Steps begin … end - 1 of it.
+  Chunk part(int64_t begin, int64_t end) const {
+    Chunk some = *this;
+    some.order += begin * batch, some.rows -= begin * batch, some.steps = end - begin;
+    some.rates += begin, some.losses += begin, some.place += begin, some.done += begin;
+    return some;
+  }
+};
+
+// Where all threads meet.
+struct Meeting {
+  void (*wait)(void*);
+  void* place;
+};
+
+}  // namespace sumtoone
