@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from benchmarks import plain, tables
+from benchmarks import plain, softmax, tables
 from benchmarks.protocol import write_record
 from sumtoone import load
 from sumtoone.errors import UnavailableError
@@ -20,10 +20,16 @@ def main() -> None:
         dataset = load("digits" if given.quick else "mnist")
     except UnavailableError as error:
         raise SystemExit(str(error)) from None
-    record = plain.measure(dataset, 2 if given.quick else given.rounds)
-    print(tables.plain_table(record))
+    rounds = 2 if given.quick else given.rounds
+    records = {
+        "softmax": softmax.measure(rounds, 200_000 if given.quick else softmax.NUMBERS),
+        "plain": plain.measure(dataset, rounds),
+    }
+    for name, record in records.items():
+        print(tables.TABLES[name](record), end="\n\n")
+        if not given.quick:
+            print("record:", write_record(name, record))
     if not given.quick:
-        print("record:", write_record("plain", record))
         tables.update_readme()
 
 

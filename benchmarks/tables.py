@@ -17,6 +17,7 @@ def plain_table(record: Mapping[str, Any]) -> str:
     """Return the table of the plain engine's record."""
     lines = ["| loop | seconds per epoch, median | least – most | threads |", "|---|---|---|---|"]
     words = {
+        "fused": "`sumtoone`, fused engine, history included",
         "plain": "`sumtoone`, plain engine, history included",
         "by hand": "hand-written loop over float tensors in memory",
         "lesson": "the lesson's `DataLoader` loop",
@@ -29,19 +30,50 @@ def plain_table(record: Mapping[str, Any]) -> str:
             f"| {described} | {figures['median']:.2f} | {figures['min']:.2f} – {figures['max']:.2f} "
             f"| {threads[0] if threads else ''} |"
         )
-    hand, lesson, where = record["plain / by hand"], record["lesson / plain"], record["machine"]
+    where = record["machine"]
+    quotients = ("plain / by hand", "lesson / plain", "by hand / fused", "lesson / fused")
+    said = "; ".join(
+        f"{name}: **{record[name]['median']:.2f}** ({record[name]['min']:.2f} – {record[name]['max']:.2f})"
+        for name in quotients
+    )
     lines += [
         "",
-        f"Plain engine / hand-written loop: **{hand['median']:.2f}** ({hand['min']:.2f} – {hand['max']:.2f}). "
-        f"Lesson's loop / plain engine: **{lesson['median']:.1f}** ({lesson['min']:.1f} – {lesson['max']:.1f}). "
-        f"Ratios within a round, median and range of {record['rounds']} rounds; {record['what']}, "
+        f"{said}. Ratios within a round, median and range of {record['rounds']} rounds; {record['what']}, "
         f"best number of threads for each; {where['processor']}, {where['cores']} cores, "
         f"PyTorch {where['versions']['torch']}, {where['date']}.",
     ]
     return "\n".join(lines)
 
 
-TABLES = {"plain": plain_table}
+def softmax_table(record: Mapping[str, Any]) -> str:
+    """Return the table of the softmax record."""
+    lines = [
+        "| classes | copy, GB/s | clone, GB/s | torch.softmax, GB/s | ours, GB/s | ours / copy | softmax | log_softmax "
+        "| softmax, both passes | cross entropy, both passes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in record["widths"]:
+        speed, faster = row["gigabytes_per_second"], row["faster"]
+        times = " | ".join(
+            f"{ratio['median']:.1f} × ({ratio['min']:.1f} – {ratio['max']:.1f})" for ratio in faster.values()
+        )
+        lines.append(
+            f"| {row['classes']} | {speed['copy']:.1f} | {speed['clone']:.1f} | {speed['softmax: torch']:.1f} "
+            f"| {speed['softmax: ours']:.1f} | {row['share_of_copy']['median']:.0%} | {times} |"
+        )
+    small, where = record["small"], record["machine"]
+    lines += [
+        "",
+        f"The last four columns: how many times faster than PyTorch. One call on (64, 10), one thread: "
+        f"{small['microseconds']['ours']:.1f} µs, PyTorch {small['microseconds']['torch']:.1f} µs "
+        f"(ratio {small['ours / torch']['median']:.2f}). Median and range of {record['rounds']} rounds; "
+        f"{record['what']}; kernels: {record['path']}; {where['processor']}, {where['cores']} cores, "
+        f"PyTorch {where['versions']['torch']}, {where['date']}.",
+    ]
+    return "\n".join(lines)
+
+
+TABLES = {"softmax": softmax_table, "plain": plain_table}
 
 
 def update_readme() -> None:

@@ -1,0 +1,113 @@
+"""softmax, log_softmax and cross entropy against PyTorch's, and against a plain copy of the tensor.
+
+Inside the timer: one call, or a call and its backward pass. Gigabytes a second are bytes read and written once
+each, so that a copy of the tensor, measured in the same rounds, is the limit: into memory that is there ("copy"), and
+into a new tensor ("clone"), as every call here makes one. Each contender at its best number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import sumtoone as s1
+from benchmarks.protocol import Contender, interleaved, machine, ratios, summary
+
+CLASSES = (2, 10, 16, 17, 64, 1000)
+NUMBERS = 20_000_000
+Call = Callable[[], object]
+
+
+def measure(rounds: int, numbers: int = NUMBERS) -> dict[str, Any]:
+    """Return the record: for each number of classes, seconds, ratios and shares of the copy's speed."""
+    rows = [_one_width(classes, numbers // classes, rounds) for classes in CLASSES]
+    return {
+        "what": f"float32 tensors of {numbers:,} numbers, last dimension",
+        "machine": machine(["torch", "sumtoone"]),
+        "rounds": rounds,
+        "path": _path(),
+        "widths": rows,
+        "small": _small(rounds),
+    }
+
+
+def _path() -> str:
+    from sumtoone.native import status
+
+    return status().path
+
+
+def _one_width(classes: int, rows: int, rounds: int) -> dict[str, Any]:
+    x, target = torch.randn(rows, classes), torch.randint(classes, (rows,))
+    learned, upstream = x.clone().requires_grad_(), torch.randn(rows, classes)
+    out = torch.empty_like(x)
+
+    def backward(softmax: Callable[..., Tensor]) -> Call:
+        return lambda: torch.autograd.grad(softmax(learned, dim=1), learned, upstream)
+
+    calls: dict[str, tuple[Call, Call]] = {
+        "softmax": (lambda: s1.softmax(x, 1), lambda: torch.softmax(x, 1)),
+        "log_softmax": (lambda: s1.log_softmax(x, 1), lambda: torch.log_softmax(x, 1)),
+        "softmax, both passes": (backward(s1.softmax), backward(torch.softmax)),
+        "cross entropy, both passes": (
+            lambda: torch.autograd.grad(s1.cross_entropy(learned, target), learned),
+            lambda: torch.autograd.grad(F.cross_entropy(learned, target), learned),
+        ),
+    }
+    contenders: list[tuple[str, Call]] = [("copy", lambda: out.copy_(x)), ("clone", x.clone)]
+    for name, (ours, theirs) in calls.items():
+        contenders += [(f"{name}: ours", ours), (f"{name}: torch", theirs)]
+    threads = range(1, (os.cpu_count() or 1) + 1)
+    seconds = interleaved(
+        [Contender(f"{name}, {count}", _threaded(call, count)) for name, call in contenders for count in threads],
+        rounds,
+    )
+    best = {
+        name: min((f"{name}, {count}" for count in threads), key=lambda key: summary(seconds[key])["median"])
+        for name, _ in contenders
+    }
+    return {
+        "classes": classes,
+        "gigabytes_per_second": {
+            name: x.numel() * 8 / summary(seconds[best[name]])["median"] / 1e9
+            for name in ("copy", "clone", "softmax: ours", "softmax: torch")
+        },
+        "share_of_copy": ratios(seconds, best["copy"], best["softmax: ours"]),
+        "faster": {name: ratios(seconds, best[f"{name}: torch"], best[f"{name}: ours"]) for name in calls},
+    }
+
+
+def _small(rounds: int) -> dict[str, Any]:
+    """Return microseconds of a call on (64, 10) and its ratio to PyTorch's."""
+    x = torch.randn(64, 10)
+    calls = 2000
+
+    def many(call: Call) -> Call:
+        def run() -> None:
+            for _ in range(calls):
+                call()
+
+        return run
+
+    contenders = [
+        Contender("ours", _threaded(many(lambda: s1.softmax(x, 1)), 1)),
+        Contender("torch", _threaded(many(lambda: torch.softmax(x, 1)), 1)),
+    ]
+    seconds = interleaved(contenders, rounds)
+    return {
+        "microseconds": {name: summary(values)["median"] / calls * 1e6 for name, values in seconds.items()},
+        "ours / torch": ratios(seconds, "ours", "torch"),
+    }
+
+
+def _threaded(call: Call, threads: int) -> Callable[[], Call]:
+    def prepare() -> Call:
+        torch.set_num_threads(threads)
+        return call
+
+    return prepare
