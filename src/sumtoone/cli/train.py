@@ -74,10 +74,10 @@ def train(
     chosen = {name: value for name, value in given.items() if value is not None}
     voice = Voice(as_json, quiet)
     if resume:
-        run, folder = _resume(voice, out, data, label)
+        run, folder = _resume(voice, out)
     else:
         run, folder = _start(voice, out, data, label, network, activation, dropout, chosen)
-    report = _judge(voice, run, folder, data, label, plots) if test or plots else None
+    report = _judge(voice, run, folder, plots) if test or plots else None
     voice.emit({"event": "done", "out": str(folder), "test": report if test else None})
     voice.say(text("cli.train.done", out=folder))
     return 0
@@ -142,7 +142,7 @@ def _adopted(voice: Voice, given: str, dataset: Dataset, options: TrainingOption
     return network
 
 
-def _resume(voice: Voice, out: Path | None, data: str, label: str) -> tuple[Run, Path]:
+def _resume(voice: Voice, out: Path | None) -> tuple[Run, Path]:
     from sumtoone.training import resume
 
     if out is None:
@@ -168,7 +168,7 @@ def _listener(voice: Voice) -> Any:
     return hear
 
 
-def _judge(voice: Voice, run: Run, folder: Path, data: str, label: str, plots: bool) -> dict[str, Any]:
+def _judge(voice: Voice, run: Run, folder: Path, plots: bool) -> dict[str, Any]:
     """Evaluate on the test split, once; say the accuracy, keep the numbers with the run, draw the pictures."""
     from sumtoone.data import load
     from sumtoone.evaluation import evaluate
