@@ -19,7 +19,6 @@ from torch import Tensor
 from sumtoone.errors import DtypeError, ShapeError, SumtooneError, UsageError, raise_all
 from sumtoone.language import text
 from sumtoone.native import autograd
-from sumtoone.native.autograd import reduced
 from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
@@ -252,7 +251,9 @@ def _cross_entropy(
     if label_smoothing:
         uniform_N = log_total_N1.squeeze(1) - shifted_NK.mean(1)
         loss_N = (1 - label_smoothing) * loss_N + label_smoothing * uniform_N
-    return reduced(loss_N, reduction)
+    if reduction == "none":
+        return loss_N
+    return loss_N.mean() if reduction == "mean" else loss_N.sum()
 
 
 def _shifted_and_log_total(
@@ -288,19 +289,22 @@ _PYTORCH: dict[str, Callable[..., Tensor]] = {
 }
 
 
-_NATIVE: dict[str, Callable[..., Tensor]] = {
+# Each returns None where the kernels cannot compute the call.
+_NATIVE: dict[str, Callable[..., Tensor | None]] = {
     "softmax": autograd.softmax,
     "log_softmax": autograd.log_softmax,
     "cross_entropy": autograd.cross_entropy,
 }
 
 
-def _run(name: str, x: Tensor, *arguments: object) -> Tensor:
+def _run(name: str, *arguments: object) -> Tensor:
     """Compute ``name``: the one place where an implementation is chosen, the kernels where they can take the call."""
     compiled = _NATIVE.get(name)
-    if compiled is not None and autograd.takes(x, *arguments):
-        return compiled(x, *arguments)
-    return _PYTORCH[name](x, *arguments)
+    if compiled is not None:
+        result = compiled(*arguments)
+        if result is not None:
+            return result
+    return _PYTORCH[name](*arguments)
 
 
 # --- complaints
@@ -314,8 +318,9 @@ def _check_floating(function: str, argument: str, x: object) -> None:
 
 
 def _check_dimension(function: str, x: Given[Tensor], dim: object) -> None:
-    _check_floating(function, "x", x)
-    axes = max(x.ndim, 1)  # a scalar counts as one axis, as in PyTorch
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        _check_floating(function, "x", x)
+    axes = x.ndim or 1  # a scalar counts as one axis, as in PyTorch
     if not isinstance(dim, int) or isinstance(dim, bool) or not -axes <= dim < axes:
         fields = {"low": -axes, "high": axes - 1, "shape": tuple(x.shape), "dim": repr(dim)[:60]}
         raise ShapeError("functional-dimension", function=function, **fields)

@@ -119,8 +119,8 @@ void check_entropy(const Kernels& kernels, Task task, float scale) {
   std::unique_ptr<int64_t[]> target(new int64_t[task.outer]);
   for (int64_t row = 0; row < task.outer; ++row) target[row] = between(0, task.count - 1);
   in_portions(task.outer, [&](int64_t begin, int64_t end) {
-    kernels.entropy(x.data(), target.get(), smoothing, loss.data(), gradient.data(), task.count, begin, end);
-    kernels.entropy(x.data(), target.get(), smoothing, loss_alone.data(), nullptr, task.count, begin, end);
+    kernels.entropy(x.data(), target.get(), smoothing, 0.5f, loss.data(), gradient.data(), task.count, begin, end);
+    kernels.entropy(x.data(), target.get(), smoothing, 1.0f, loss_alone.data(), nullptr, task.count, begin, end);
   });
   for (int64_t row = 0; row < task.outer; ++row) {
     const double l = log_sum(x, task, row, 0);
@@ -128,7 +128,7 @@ void check_entropy(const Kernels& kernels, Task task, float scale) {
     for (int64_t k = 0; k < task.count; ++k) {
       const double p = std::exp(x[task.place(row, k, 0)] - l);
       mean += (l - x[task.place(row, k, 0)]) / task.count;
-      const double wanted = p - smoothing / task.count - (k == target[row] ? 1 - smoothing : 0);
+      const double wanted = 0.5 * (p - smoothing / task.count - (k == target[row] ? 1 - smoothing : 0));
       expect(kernels, "gradient", task, wanted, gradient[task.place(row, k, 0)], 1);
     }
     const double at_target = l - x[task.place(row, target[row], 0)];

@@ -7,7 +7,7 @@ compiler=${CXX:-g++}
 native=src/sumtoone/native
 build=build/sanitize
 flags=(-std=gnu++17 -O1 -g -ffp-contract=fast -fno-math-errno -fno-omit-frame-pointer -Wall -Wextra -Wno-psabi
-    -Wno-unused-parameter -Wno-maybe-uninitialized -I"$native")
+    -Wno-unused-parameter -Wno-uninitialized -Wno-maybe-uninitialized -I"$native")
 sanitizers=(-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all)
 mkdir -p "$build"
 

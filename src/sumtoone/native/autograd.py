@@ -2,6 +2,7 @@
 
 The kernels take addresses, so everything about a tensor is checked here: float32, on the CPU, with memory
 of its own, and not while something else than its values is asked for (a graph, a batch of vmap, a tangent).
+Calls on a few numbers are won or lost in this file, so it asks each question once, the cheapest way there is.
 """
 
 from __future__ import annotations
@@ -11,169 +12,198 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C import _get_tracing_state, _len_torch_dispatch_stack
+from torch._C._autograd import _get_current_graph_task_keep_graph
+from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
+from torch.autograd.graph import increment_version
 
 from sumtoone.native import kernels
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 # Numbers below which one thread is enough, and asking for their count not worth the time.
 _SMALL = 32768
-# As kernels.h numbers them.
-_OPERATIONS = {"SOFTMAX": 0, "LOG_SOFTMAX": 1, "SOFTMAX_BACKWARD": 2, "LOG_SOFTMAX_BACKWARD": 3}
+_CPU = torch.device("cpu")
+# As kernels.h and binding.cpp number them.
+_SOFTMAX, _LOG_SOFTMAX, _SOFTMAX_BACKWARD, _LOG_SOFTMAX_BACKWARD = range(4)
+_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
-def takes(x: Tensor, *others: object) -> bool:
-    """Whether the kernels can compute this call: float32 on the CPU, every tensor plain, eagerly."""
-    # First, for a compiler follows every line after it.
-    if torch.compiler.is_compiling() or x.dtype is not torch.float32 or kernels() is None or not _is_plain(x):
-        return False
-    return all(_is_plain(other) for other in others if isinstance(other, Tensor))
-
-
-def _is_plain(x: Tensor) -> bool:
+def is_plain(x: Tensor, dtype: torch.dtype = torch.float32) -> bool:
     """Whether this is a tensor on the CPU with memory of its own, and nothing else than its values is asked for."""
-    if not x.is_cpu or type(x) not in _PLAIN or x.layout is not torch.strided or x.is_neg():
+    if x.dtype is not dtype or type(x) not in _PLAIN or not x.is_cpu or x.is_neg() or kernels() is None:
         return False
-    # A tracer, a dispatch mode (fake tensors), a transform of torch.func or of autograd.grad and a level of forward
-    # differentiation want to see every operation.
-    if torch._C._get_tracing_state() is not None or torch._C._len_torch_dispatch_stack():
+    # A tracer, a dispatch mode (fake tensors), a transform of torch.func and a level of forward differentiation want
+    # to see every operation.
+    if _get_tracing_state() is not None or _len_torch_dispatch_stack() or peek_interpreter_stack() is not None:
         return False
-    if torch._C._functorch.peek_interpreter_stack() is not None or torch._C._functorch.is_legacy_batchedtensor(x):
+    if forward_ad._current_level >= 0:
         return False
-    # Memory that was taken away leaves a tensor with numbers and no address.
-    return forward_ad._current_level < 0 and (x.data_ptr() != 0 or x.numel() == 0)
+    try:
+        # Memory that was taken away leaves a tensor with numbers and no address.
+        return x.data_ptr() != 0 or x.numel() == 0
+    except RuntimeError:
+        return False  # sparse, or batched by autograd.grad
 
 
-def softmax(x: Tensor, dim: int) -> Tensor:
-    """Return the softmax of a tensor that :func:`takes` accepts."""
-    if x.requires_grad and torch.is_grad_enabled():
-        result: Tensor = _Softmax.apply(x, dim)  # type: ignore[no-untyped-call]
-        return result
-    return _forward("SOFTMAX", x, dim)
+def softmax(x: Tensor, dim: int) -> Tensor | None:
+    """Return the softmax, or None where the kernels cannot compute this call: then PyTorch must."""
+    return _along(_SOFTMAX, x, dim)
 
 
-def log_softmax(x: Tensor, dim: int) -> Tensor:
-    """Return the log_softmax of a tensor that :func:`takes` accepts."""
-    if x.requires_grad and torch.is_grad_enabled():
-        result: Tensor = _LogSoftmax.apply(x, dim)  # type: ignore[no-untyped-call]
-        return result
-    return _forward("LOG_SOFTMAX", x, dim)
+def log_softmax(x: Tensor, dim: int) -> Tensor | None:
+    """Return the log_softmax, or None as :func:`softmax` does."""
+    return _along(_LOG_SOFTMAX, x, dim)
 
 
-def cross_entropy(logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str) -> Tensor:
-    """Return the loss, reduced, of logits that :func:`takes` accepts, for targets in [0, K)."""
+def cross_entropy(logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str) -> Tensor | None:
+    """Return the loss, reduced, for targets in [0, K), or None as :func:`softmax` does."""
+    if torch.compiler.is_compiling() or not (is_plain(logits_NK) and is_plain(target_N, torch.int64)):
+        return None
     if logits_NK.requires_grad and torch.is_grad_enabled():
         loss: Tensor = _CrossEntropy.apply(logits_NK, target_N, label_smoothing, reduction)  # type: ignore[no-untyped-call]
         return loss
-    return reduced(_entropy(logits_NK, target_N, label_smoothing, with_gradient=False)[0], reduction)
+    return _entropy(logits_NK, target_N, label_smoothing, reduction, None)
 
 
-def reduced(loss_N: Tensor, reduction: str) -> Tensor:
-    """Return the mean, the sum, or the losses as they are."""
-    if reduction == "none":
-        return loss_N
-    return loss_N.mean() if reduction == "mean" else loss_N.sum()
+def into(out: Tensor, x: Tensor, dim: int, *, logarithm: bool) -> bool:
+    """Write the softmax of ``x``, or its logarithm, into ``out``, or return False as :func:`softmax` returns None.
+
+    ``out`` is of the shape of ``x``; nothing records a graph.
+    """
+    if torch.compiler.is_compiling() or not (is_plain(x) and is_plain(out) and out.is_contiguous()):
+        return False
+    if out is not x and out.untyped_storage().data_ptr() == x.untyped_storage().data_ptr():
+        return False  # they may overlap
+    _compute(_LOG_SOFTMAX if logarithm else _SOFTMAX, x.contiguous(), dim, out)
+    if not out.is_inference():
+        increment_version(out)
+    return True
 
 
 def all_classes(target_N: Tensor, classes: int) -> bool:
     """Whether the kernels could look and found every target in [0, classes)."""
     module = kernels()
-    if module is None or not _is_plain(target_N) or target_N.dtype is not torch.int64:
+    if module is None or not is_plain(target_N, torch.int64):
         return False
     target = target_N.contiguous()
     inside: bool = module.all_classes(target.data_ptr(), len(target), classes)
     return inside
 
 
-def _entropy(
-    logits_NK: Tensor, target_N: Tensor, label_smoothing: float, *, with_gradient: bool
-) -> tuple[Tensor, Tensor]:
-    """Return losses (N,) and, if asked for, their gradients (N, K), else an empty tensor."""
-    x, target = logits_NK.contiguous(), target_N.contiguous()
-    rows, classes = x.shape
-    loss_N = x.new_empty(rows)
-    gradient = torch.empty_like(x) if with_gradient else x.new_empty(0)
-    if x.numel():
-        module = kernels()
-        assert module is not None, "takes() was asked"
-        assert (target.dtype, target.shape) == (torch.int64, (rows,)), "checked by functional"
-        threads = torch.get_num_threads() if x.numel() > _SMALL else 1
-        where = gradient.data_ptr() if with_gradient else 0
-        addresses = (x.data_ptr(), target.data_ptr(), label_smoothing, loss_N.data_ptr(), where)
-        module.entropy(*addresses, rows, classes, threads)
-    return loss_N, gradient
+def _along(operation: int, x: Tensor, dim: int) -> Tensor | None:
+    # First, for a compiler follows every line after it.
+    if torch.compiler.is_compiling() or not is_plain(x):
+        return None
+    if x.requires_grad and torch.is_grad_enabled():
+        result: Tensor = _Normalised.apply(x, dim, operation)  # type: ignore[no-untyped-call]
+        return result
+    return _forward(operation, x, dim)
 
 
-def _forward(operation: str, x: Tensor, dim: int, gradient: Tensor | None = None) -> Tensor:
+def _forward(operation: int, x: Tensor, dim: int, gradient: Tensor | None = None) -> Tensor:
     x = x.contiguous()
     out = torch.empty_like(x)
+    _compute(operation, x, dim, out, gradient)
+    return out
+
+
+def _compute(operation: int, x: Tensor, dim: int, out: Tensor, gradient: Tensor | None = None) -> None:
+    """Compute on contiguous ``x`` and ``out``, and a gradient of the same shape."""
     numbers, shape = x.numel(), x.shape or (1,)
     if not numbers:
-        return out
-    axes = len(shape)
+        return
+    inner = 1 if dim in (-1, len(shape) - 1) else math.prod(shape[dim % len(shape) + 1 :])
     count = shape[dim]
-    inner = 1 if dim in (-1, axes - 1) else math.prod(shape[dim % axes + 1 :])
     threads = torch.get_num_threads() if numbers > _SMALL else 1
-    module = kernels()
-    assert module is not None, "takes() was asked"
     other = 0
     if gradient is not None:
         gradient = gradient.contiguous()
         other = gradient.data_ptr()
+    module = kernels()
+    assert module is not None, "is_plain() was asked"
     outer = numbers // (count * inner)
-    module.compute(_OPERATIONS[operation], x.data_ptr(), other, out.data_ptr(), outer, count, inner, threads)
-    return out
+    module.compute(operation, x.data_ptr(), other, out.data_ptr(), outer, count, inner, threads)
 
 
-class _Softmax(torch.autograd.Function):
+def _entropy(
+    logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str, gradient: Tensor | None
+) -> Tensor:
+    """Return the loss and fill ``gradient`` with that of what is returned, if it is asked for."""
+    x, target = logits_NK.contiguous(), target_N.contiguous()
+    rows, classes = x.shape
+    assert target.shape == (rows,), "checked by functional"
+    loss = torch.empty((rows,) if reduction == "none" else (), dtype=torch.float32, device=_CPU)
+    threads = torch.get_num_threads() if x.numel() > _SMALL else 1
+    module = kernels()
+    assert module is not None, "is_plain() was asked"
+    module.entropy(
+        x.data_ptr(),
+        target.data_ptr(),
+        label_smoothing,
+        _REDUCTIONS[reduction],
+        loss.data_ptr(),
+        gradient.data_ptr() if gradient is not None else 0,
+        rows,
+        classes,
+        threads,
+    )
+    return loss
+
+
+class _Normalised(torch.autograd.Function):
+    """softmax or log_softmax; the backward pass needs the result alone."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
-        ctx.dim = dim
-        p = _forward("SOFTMAX", x, dim)
-        ctx.save_for_backward(p)
-        return p
+    def forward(ctx: Any, x: Tensor, dim: int, operation: int) -> Tensor:
+        ctx.dim, ctx.operation = dim, operation
+        result = _forward(operation, x, dim)
+        ctx.save_for_backward(result)
+        return result
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (p,), (g,) = ctx.saved_tensors, gradients
-        if torch.is_grad_enabled() or not takes(g):
-            return p * (g - (p * g).sum(ctx.dim, keepdim=True)), None
-        return _forward("SOFTMAX_BACKWARD", p, ctx.dim, g), None
-
-
-class _LogSoftmax(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int) -> Tensor:
-        ctx.dim = dim
-        logarithms = _forward("LOG_SOFTMAX", x, dim)
-        ctx.save_for_backward(logarithms)
-        return logarithms
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (logarithms,), (g,) = ctx.saved_tensors, gradients
-        if torch.is_grad_enabled() or not takes(g):
-            return g - logarithms.exp() * g.sum(ctx.dim, keepdim=True), None
-        return _forward("LOG_SOFTMAX_BACKWARD", logarithms, ctx.dim, g), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (result,), (g,) = ctx.saved_tensors, gradients
+        logarithm = ctx.operation == _LOG_SOFTMAX
+        if not torch.is_grad_enabled() and is_plain(g):
+            return _forward(_LOG_SOFTMAX_BACKWARD if logarithm else _SOFTMAX_BACKWARD, result, ctx.dim, g), None, None
+        if logarithm:
+            return g - result.exp() * g.sum(ctx.dim, keepdim=True), None, None
+        return result * (g - (result * g).sum(ctx.dim, keepdim=True)), None, None
 
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str) -> Tensor:
         ctx.label_smoothing, ctx.reduction = label_smoothing, reduction
-        loss_N, gradient_NK = _entropy(logits_NK, target_N, label_smoothing, with_gradient=True)
-        ctx.save_for_backward(logits_NK, target_N, gradient_NK)
-        return reduced(loss_N, reduction)
+        # Beside the saved tensors: logits that change between loss and backward pass are none of its business.
+        ctx.gradient_NK = torch.empty_like(logits_NK, memory_format=torch.contiguous_format)
+        ctx.save_for_backward(logits_NK, target_N)
+        return _entropy(logits_NK, target_N, label_smoothing, reduction, ctx.gradient_NK)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        (logits_NK, target_N, gradient_NK), (g,) = ctx.saved_tensors, gradients
-        if torch.is_grad_enabled():
-            # Someone will differentiate this again: it must hang on the logits.
-            wanted_NK = torch.zeros_like(logits_NK).scatter_(1, target_N[:, None], 1 - ctx.label_smoothing)
-            gradient_NK = softmax(logits_NK, 1) - wanted_NK - ctx.label_smoothing / logits_NK.shape[1]
+        (g,) = gradients
         if ctx.reduction == "none":
             g = g[:, None]
-        elif ctx.reduction == "mean":
-            g = g / len(target_N)
-        return gradient_NK * g, None, None, None
+        if torch.is_grad_enabled() or ctx.gradient_NK is None:
+            return _differentiable_gradient(ctx) * g, None, None, None
+        gradient_NK: Tensor = ctx.gradient_NK
+        if _get_current_graph_task_keep_graph() or not is_plain(g):
+            return gradient_NK * g, None, None, None
+        ctx.gradient_NK = None  # nobody asks for it again: no copy
+        if ctx.reduction == "none" or float(g) != 1.0:
+            gradient_NK.mul_(g)
+        return gradient_NK, None, None, None
+
+
+def _differentiable_gradient(ctx: Any) -> Tensor:
+    """Return the gradient as an expression of the logits, which someone will differentiate again.
+
+    The saved tensors raise PyTorch's own error where the graph is gone.
+    """
+    logits_NK, target_N = ctx.saved_tensors
+    rows, classes = logits_NK.shape
+    wanted_NK = torch.zeros_like(logits_NK).scatter_(1, target_N[:, None], 1 - ctx.label_smoothing)
+    gradient_NK: Tensor = torch.softmax(logits_NK, 1) - wanted_NK - ctx.label_smoothing / classes
+    return gradient_NK / rows if ctx.reduction == "mean" else gradient_NK

@@ -91,13 +91,27 @@ void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t out
   });
 }
 
-void entropy(uintptr_t x, uintptr_t target, float smoothing, uintptr_t loss, uintptr_t gradient, int64_t rows,
-             int64_t count, int threads) {
+enum Reduction { kNone, kMean, kSum };
+
+// The loss of each row, or the mean or sum of them all; the gradient is that of what is returned.
+void entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uintptr_t loss, uintptr_t gradient,
+             int64_t rows, int64_t count, int threads) {
   if (gradient && rows * count >= kPastCaches) expect_writing(gradient, rows * count);
+  static thread_local std::vector<float> kept;
+  float* row_loss = (float*)loss;
+  if (reduction != kNone) {
+    kept.resize((size_t)rows);
+    row_loss = kept.data();
+  }
+  const float scale = reduction == kMean ? 1.0f / (float)rows : 1.0f;
   share_out(rows, rows * count, threads, [&](int64_t begin, int64_t end) {
-    chosen->entropy((const float*)x, (const int64_t*)target, smoothing, (float*)loss, (float*)gradient, count, begin,
+    chosen->entropy((const float*)x, (const int64_t*)target, smoothing, scale, row_loss, (float*)gradient, count, begin,
                     end);
   });
+  if (reduction == kNone) return;
+  double total = 0.0;
+  for (int64_t row = 0; row < rows; ++row) total += (double)row_loss[row];
+  *(float*)loss = (float)(reduction == kMean ? total / (double)rows : total);
 }
 
 bool all_classes(uintptr_t target, int64_t rows, int64_t classes) {

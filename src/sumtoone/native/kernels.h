@@ -15,8 +15,9 @@ struct Kernels {
   int64_t (*units)(int64_t outer, int64_t inner);
   void (*compute)(int operation, const float* x, const float* g, float* out, int64_t count, int64_t inner,
                   int64_t begin, int64_t end, bool past_caches);
-  void (*entropy)(const float* x, const int64_t* target, float smoothing, float* loss, float* gradient, int64_t count,
-                  int64_t begin, int64_t end);
+  // The gradient is multiplied by `scale`; null where nobody asks for it.
+  void (*entropy)(const float* x, const int64_t* target, float smoothing, float scale, float* loss, float* gradient,
+                  int64_t count, int64_t begin, int64_t end);
   int64_t width, panel;  // floats of a vector and columns of a panel
   // Part `part` of `parts` that run at the same time and wait for each other at the meeting.
   void (*train)(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);

@@ -161,21 +161,48 @@ inline Vector nearest(Vector a) {
 #endif
 }
 
+// Whether a comparison holds in every lane.
+inline bool everywhere(Integers where) {
+#if defined(__AVX512F__)
+  return _mm512_movepi32_mask((__m512i)where) == 0xffff;
+#elif defined(__AVX2__)
+  return _mm256_movemask_ps((__m256)where) == 0xff;
+#else
+  int32_t all = -1;
+  for (int lane = 0; lane < kWidth; ++lane) all &= where[lane];
+  return all != 0;
+#endif
+}
+
+constexpr float kLog2E = 1.44269504f;
+
+// What is left of x after n times ln(2), to a rounding of the result; 0.693359375 has ten bits.
+inline Vector without_powers(Vector x, Vector n) {
+  return (x - n * splat(0.693359375f)) - n * splat(-2.12194440e-4f);
+}
+
+// exp(r) for |r| <= ln(2) / 2, to 3.3e-9 before rounding: 1 + r + r^2 Q(r), Q by Remez's exchange.
+inline Vector exp_near_0(Vector r) {
+  Vector p = splat(0x1.6a1a72p-10f);
+  p = p * r + splat(0x1.123fc6p-7f);
+  p = p * r + splat(0x1.555916p-5f);
+  p = p * r + splat(0x1.55548ap-3f);
+  p = p * r + splat(0x1.fffffcp-2f);
+  p = p * r + splat(1.0f);
+  return p * r + splat(1.0f);
+}
+
 // exp(d + tail) for d <= 0 and a tail far smaller than d. 2 ulp; NaN stays NaN; below -104 the result is 0.
-// The polynomial is that of Cephes' expf (S. L. Moshier): 1 + r + r^2 P(r) for |r| <= ln(2) / 2.
 inline Vector exp_of(Vector d, Vector tail) {
   d = larger(splat(-104.0f), d);
-  const Vector n = nearest(d * splat(1.44269504f));
-  Vector r = d - n * splat(0.693359375f);
-  r = r - n * splat(-2.12194440e-4f) + tail;
-  Vector p = splat(1.9875691500e-4f);
-  p = p * r + splat(1.3981999507e-3f);
-  p = p * r + splat(8.3334519073e-3f);
-  p = p * r + splat(4.1665795894e-2f);
-  p = p * r + splat(1.6666665459e-1f);
-  p = p * r + splat(5.0000001201e-1f);
-  p = p * (r * r) + r + splat(1.0f);
-  return times_power_of_two(p, n);
+  const Vector n = nearest(d * splat(kLog2E));
+  return times_power_of_two(exp_near_0(without_powers(d, n) + tail), n);
+}
+
+// exp(x) / 2^k for |x| < 2^15 and an exponent of the result from -155 to 2.
+inline Vector exp_over_power(Vector x, Vector k) {
+  const Vector n = nearest(x * splat(kLog2E));
+  return times_power_of_two(exp_near_0(without_powers(x, n)), n - k);
 }
 
 inline Vector exp_of(Vector d) { return exp_of(d, Vector{}); }

@@ -1,32 +1,22 @@
 // softmax, log_softmax and their backward passes, and cross entropy with its gradient, for float32.
 //
-// A task is `outer` x `columns` x `inner` numbers, the middle axis the one that sums to one. Three ways:
+// A task is `outer` x `columns` x `inner` numbers, the middle axis the one that sums to one. Four ways:
 //   inner > 1              a vector holds kWidth neighbours of the inner axis: column by column
 //   inner = 1, short rows  kWidth rows are transposed, so that a vector holds one column of them: no lane idles
+//   inner = 1, medium rows the same, in blocks of kWidth columns
 //   inner = 1, long rows   a vector holds a piece of a row
 //
-// x - m is carried with the part that its rounding loses, so that the result is right to a few units in the
-// last place at any scale of the logits (where x - m alone is wrong by |x - m| / 2 of them).
+// exp(x - m) of a rounded x - m is wrong by up to |x - m| / 2 units in the last place. Where the maxima are moderate,
+// each logit is therefore reduced on its own, and the maximum m only chooses a power of two that all are divided by; what
+// remains of m cancels in the quotient. Elsewhere x - m is carried with the part that its rounding loses.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <utility>
 
-#include "simd.h"
+#include "turn.h"
 
 namespace SUMTOONE_ISA {
-
-// each(0), …, each(kWidth - 1), written out: what is exchanged between registers must have their numbers as constants.
-template <int... Place, class Each>
-inline void each_lane(std::integer_sequence<int, Place...>, Each each) {
-  (each(Place), ...);
-}
-
-template <class Each>
-inline void each_lane(Each each) {
-  each_lane(std::make_integer_sequence<int, kWidth>{}, each);
-}
 
 struct Difference {
   Vector value, tail;
@@ -49,32 +39,6 @@ struct Reciprocal {
   Vector of(Vector e) const { return e * value + e * rest; }
 };
 
-// --- kWidth x kWidth numbers turned in registers: log2(kWidth) rounds of exchanges at half the distance each
-
-template <int Distance, int... Lane>
-inline Vector exchange_low(Vector a, Vector b, std::integer_sequence<int, Lane...>) {
-  return __builtin_shufflevector(a, b, ((Lane & Distance) ? kWidth + Lane - Distance : Lane)...);
-}
-
-template <int Distance, int... Lane>
-inline Vector exchange_high(Vector a, Vector b, std::integer_sequence<int, Lane...>) {
-  return __builtin_shufflevector(a, b, ((Lane & Distance) ? kWidth + Lane : Lane + Distance)...);
-}
-
-template <int Distance = kWidth / 2>
-inline void transpose(Vector* rows) {
-  if constexpr (Distance > 0) {
-    constexpr std::make_integer_sequence<int, kWidth> lanes{};
-    each_lane([&](int low) {
-      if (low & Distance) return;
-      const Vector a = rows[low], b = rows[low + Distance];
-      rows[low] = exchange_low<Distance>(a, b, lanes);
-      rows[low + Distance] = exchange_high<Distance>(a, b, lanes);
-    });
-    transpose<Distance / 2>(rows);
-  }
-}
-
 template <class Term>
 inline Vector sum_over(int64_t count, Term term) {
   Vector total = {};
@@ -82,18 +46,66 @@ inline Vector sum_over(int64_t count, Term term) {
   return total;
 }
 
-// A sum that carries what each addition loses (Kahan): its rounding does not grow with the number of terms, which must
-// be finite.
+// A sum whose rounding hardly grows with the number of terms, which must be finite: eight at a time plainly, and those
+// sums with what each addition loses carried on (Kahan).
 template <class Term>
-inline Vector exact_sum_over(int64_t count, Term term) {
+[[gnu::always_inline]] inline Vector careful_sum_over(int64_t count, Term term) {
   Vector total = {}, lost = {};
-  for (int64_t k = 0; k < count; ++k) {
-    const Vector next = term(k) - lost;
+  for (int64_t k = 0; k < count;) {
+    Vector eight = {};
+    for (const int64_t end = std::min(k + 8, count); k < end; ++k) eight += term(k);
+    const Vector next = eight - lost;
     const Vector sum = total + next;
     lost = (sum - total) - next;
     total = sum;
   }
   return total;
+}
+
+// exp(x - m) up to a factor that is the same for the whole row, between 1 / sqrt(2) and sqrt(2): right for maxima up to
+// kModerate, whose logits can be reduced without a rounding that matters.
+#if defined(__FMA__) || defined(__aarch64__)
+constexpr float kModerate = 16384.0f;
+#else
+constexpr float kModerate = 256.0f;  // n times a part of ln(2) is rounded before it is subtracted
+#endif
+
+struct Moderate {
+  Vector power, floor;  // below the floor nothing is left
+  explicit Moderate(Vector m) : power(nearest(m * splat(kLog2E))), floor(m - splat(105.0f)) {}
+  Vector operator()(Vector x) const { return exp_over_power(larger(floor, x), power); }
+};
+
+// The same for rows of any size, NaN and infinities included. A lane that is moderate is computed as if all were: a row's
+// result does not depend on the rows beside it.
+struct Any {
+  Vector m;
+  Integers moderate;
+  Vector operator()(Vector x) const {
+    const Difference d = difference(x, m);
+    return choose(moderate, Moderate(m)(x), exp_of(d.value, d.tail));
+  }
+};
+
+// Calls body with the cheaper of the two that is right for these maxima.
+template <class Body>
+[[gnu::always_inline]] inline auto with_exponential(Vector m, Body body) {
+  const Integers moderate = (m < splat(kModerate)) & (m > splat(-kModerate));
+  return everywhere(moderate) ? body(Moderate(m)) : body(Any{m, moderate});
+}
+
+// A row's sum of exponentials but for one of its maximum's: that one's own 1 is left to log1p, so that what remains is
+// not rounded to the digits of 1.
+template <class Exponential, class Columns>
+inline Vector log_total_of(Exponential exponential, Columns& of, int64_t count, Vector m) {
+  Vector tops = splat(-1.0f);
+  const Vector others = careful_sum_over(count, [&](int64_t k) {
+    const Vector x = of.get(k);
+    const Integers top = x == m;
+    tops += choose(top, splat(1.0f), Vector{});
+    return choose(top, Vector{}, exponential(x));
+  });
+  return log1p_of(others / exponential(m) + tops);
 }
 
 // --- what is computed, column by column: a lane is a row of its own
@@ -105,11 +117,12 @@ struct Softmax {
   static inline void columns(Columns& of, int64_t count) {
     Vector m = of.get(0);
     for (int64_t k = 1; k < count; ++k) m = larger(of.get(k), m);
-    const Vector total = exact_sum_over(count, [&](int64_t k) {
-      const Difference d = difference(of.get(k), m);
-      const Vector e = exp_of(d.value, d.tail);
-      of.set(k, e);
-      return e;
+    const Vector total = with_exponential(m, [&](auto exponential) {
+      return careful_sum_over(count, [&](int64_t k) {
+        const Vector e = exponential(of.get(k));
+        of.set(k, e);
+        return e;
+      });
     });
     const Reciprocal share(total);
     for (int64_t k = 0; k < count; ++k) of.set(k, share.of(of.again(k)));
@@ -123,15 +136,8 @@ struct LogSoftmax {
   static inline void columns(Columns& of, int64_t count) {
     Vector m = of.get(0);
     for (int64_t k = 1; k < count; ++k) m = larger(of.get(k), m);
-    // One maximum's own 1 is left to log1p: what remains is not rounded to the digits of 1.
-    Vector tops = splat(-1.0f);
-    const Vector others = exact_sum_over(count, [&](int64_t k) {
-      const Difference d = difference(of.get(k), m);
-      const Integers top = d.value == Vector{};
-      tops += choose(top, splat(1.0f), Vector{});
-      return choose(top, Vector{}, exp_of(d.value, d.tail));
-    });
-    const Vector log_total = log1p_of(others + tops);
+    const Vector log_total =
+        with_exponential(m, [&](auto exponential) { return log_total_of(exponential, of, count, m); });
     for (int64_t k = 0; k < count; ++k) of.set(k, (of.get(k) - m) - log_total);
   }
 
@@ -177,10 +183,10 @@ inline float row_sum(int64_t count, Term term) {
   return sum_of(total);
 }
 
-// The same of finite terms, to the last digit of each lane.
+// The same of finite terms, with care.
 template <class Term>
-inline float exact_row_sum(int64_t count, Term term) {
-  return sum_of(exact_sum_over((count + kWidth - 1) / kWidth, [&](int64_t number) {
+[[gnu::always_inline]] inline float careful_row_sum(int64_t count, Term term) {
+  return sum_of(careful_sum_over((count + kWidth - 1) / kWidth, [&](int64_t number) {
     const int64_t k = number * kWidth;
     return term(k, (int)std::min<int64_t>(kWidth, count - k));
   }));
@@ -209,12 +215,12 @@ inline float row_maximum(const float* x, int64_t count) {
 }
 
 void Softmax::row(const float* x, const float*, float* out, int64_t count) {
-  const Vector m = splat(row_maximum(x, count));
-  const float total = exact_row_sum(count, [&](int64_t k, int width) {
-    const Difference d = difference(piece(x + k, width, kNone), m);
-    const Vector e = exp_of(d.value, d.tail);
-    put(out + k, e, width);
-    return e;
+  const float total = with_exponential(splat(row_maximum(x, count)), [&](auto exponential) {
+    return careful_row_sum(count, [&](int64_t k, int width) {
+      const Vector e = exponential(piece(x + k, width, kNone));
+      put(out + k, e, width);
+      return e;
+    });
   });
   const Reciprocal share(splat(total));
   pieces(count, [&](int64_t k, int width) { put(out + k, share.of(piece(out + k, width, 0)), width); });
@@ -222,14 +228,17 @@ void Softmax::row(const float* x, const float*, float* out, int64_t count) {
 
 void LogSoftmax::row(const float* x, const float*, float* out, int64_t count) {
   const Vector m = splat(row_maximum(x, count));
-  Vector tops = {};
-  const float others = exact_row_sum(count, [&](int64_t k, int width) {
-    const Difference d = difference(piece(x + k, width, kNone), m);
-    const Integers top = d.value == Vector{};
-    tops += choose(top, splat(1.0f), Vector{});
-    return choose(top, Vector{}, exp_of(d.value, d.tail));
+  Vector tops = {}, top_one = {};
+  const float others = with_exponential(m, [&](auto exponential) {
+    top_one = exponential(m);
+    return careful_row_sum(count, [&](int64_t k, int width) {
+      const Vector some = piece(x + k, width, kNone);
+      const Integers top = some == m;
+      tops += choose(top, splat(1.0f), Vector{});
+      return choose(top, Vector{}, exponential(some));
+    });
   });
-  const Vector log_total = log1p_of(splat(others + (sum_of(tops) - 1.0f)));
+  const Vector log_total = log1p_of(splat(others) / top_one + splat(sum_of(tops) - 1.0f));
   pieces(count, [&](int64_t k, int width) { put(out + k, (piece(x + k, width, 0) - m) - log_total, width); });
 }
 
@@ -248,10 +257,11 @@ void LogSoftmaxBackward::row(const float* l, const float* g, float* out, int64_t
   });
 }
 
-// --- the three ways through memory
+// --- the ways through memory
 
 struct TurnedColumns {
-  Vector x[kWidth], g[kWidth];
+  Vector* x;
+  const Vector* g;
   Vector get(int64_t k) const { return x[k]; }
   Vector grad(int64_t k) const { return g[k]; }
   void set(int64_t k, Vector v) { x[k] = v; }
@@ -261,7 +271,8 @@ struct TurnedColumns {
 // Not inlined: where the count is known, the compiler unrolls the loops over the columns and runs out of registers for
 // the constants of exp, which costs half the speed.
 template <class What>
-__attribute__((noinline)) void compute_turned(TurnedColumns& turned, int64_t count) {
+__attribute__((noinline)) void compute_turned(Vector* x, const Vector* g, int64_t count) {
+  TurnedColumns turned{x, g};
   What::columns(turned, count);
 }
 
@@ -285,35 +296,6 @@ inline void stream(float* to, const float* from, int64_t count) {
   for (; k < count; ++k) to[k] = from[k];
 }
 
-template <int Count>
-inline void turn(Vector* columns, const float* rows, int filled) {
-  // A whole vector is read where the rows behind are this task's too; what of them it holds is dropped.
-  if (filled == kWidth) {
-    constexpr int whole = (kWidth * Count - kWidth) / Count;  // the last row that may be read as a whole vector
-    each_lane([&](int row) {
-      columns[row] = row <= whole ? load(rows + row * Count) : load_part(rows + row * Count, Count, 0);
-    });
-  } else {
-    for (int row = 0; row < kWidth; ++row)
-      columns[row] = row < filled ? load_part(rows + row * Count, Count, 0) : Vector{};
-  }
-  transpose(columns);
-}
-
-// Writes kWidth turned rows of Count numbers each, one behind the other, and nothing outside of them.
-template <int Count>
-inline void put_rows(float* to, const Vector* rows, int filled) {
-  if (filled == kWidth) {
-    // A whole vector runs over into the next row's place, which is written after it.
-    constexpr int whole = (kWidth * Count - kWidth) / Count;
-    each_lane([&](int row) {
-      row <= whole ? store(to + row * Count, rows[row]) : store_part(to + row * Count, rows[row], Count);
-    });
-  } else {
-    for (int row = 0; row < filled; ++row) store_part(to + row * Count, rows[row], Count);
-  }
-}
-
 // What is to go past the caches is gathered here first. Much at a time: a copy that reads what was only just
 // written, in other pieces than it was written in, waits for it.
 constexpr int64_t kBuffer = 8192;
@@ -327,26 +309,34 @@ inline void short_rows(const float* x, const float* g, float* out, int64_t begin
     float* to = past_caches ? buffer : out + first * Count;
     for (int64_t row = first; row < last; row += kWidth) {
       const int filled = (int)std::min<int64_t>(kWidth, last - row);
-      TurnedColumns turned;
-      turn<Count>(turned.x, x + row * Count, filled);
-      if constexpr (HasGrad) turn<Count>(turned.g, g + row * Count, filled);
-      compute_turned<What>(turned, Count);
-      transpose(turned.x);
-      put_rows<Count>(to + (row - first) * Count, turned.x, filled);
+      Vector columns[Count], gradients[HasGrad ? Count : 1];
+      turn<Count>(columns, x + row * Count, filled);
+      if constexpr (HasGrad) turn<Count>(gradients, g + row * Count, filled);
+      compute_turned<What>(columns, gradients, Count);
+      put_rows<Count>(to + (row - first) * Count, columns, filled);
     }
     if (past_caches) stream(out + first * Count, buffer, (last - first) * Count);
   }
 }
 
-// Calls `with(std::integral_constant<int, count>)` for 1 <= count <= kWidth.
-template <class With, int... Counts>
-inline void with_count(int64_t count, With with, std::integer_sequence<int, Counts...>) {
-  ((count == Counts + 1 ? with(std::integral_constant<int, Counts + 1>{}) : void()), ...);
-}
-
-template <class With>
-inline void with_count(int64_t count, With with) {
-  with_count(count, with, std::make_integer_sequence<int, kWidth>{});
+template <class What, bool HasGrad>
+inline void medium_rows(const float* x, const float* g, float* out, int64_t count, int64_t begin, int64_t end,
+                        bool past_caches) {
+  alignas(64) float buffer[kBuffer];
+  Vector columns[kMediumRow], gradients[HasGrad ? kMediumRow : 1];
+  const int64_t at_once = past_caches ? kBuffer / count / kWidth * kWidth : kWidth;
+  for (int64_t first = begin; first < end; first += at_once) {
+    const int64_t last = std::min(first + at_once, end);
+    float* to = past_caches ? buffer : out + first * count;
+    for (int64_t row = first; row < last; row += kWidth) {
+      const int filled = (int)std::min<int64_t>(kWidth, last - row);
+      turn_medium(columns, x + row * count, count, filled);
+      if constexpr (HasGrad) turn_medium(gradients, g + row * count, count, filled);
+      compute_turned<What>(columns, gradients, count);
+      put_medium(to + (row - first) * count, columns, count, filled);
+    }
+    if (past_caches) stream(out + first * count, buffer, (last - first) * count);
+  }
 }
 
 template <class What, bool HasGrad>
@@ -393,6 +383,8 @@ inline void compute(const float* x, const float* g, float* out, int64_t count, i
     with_count(count, [&](auto known) {
       short_rows<What, HasGrad, decltype(known)::value>(x, g, out, begin, end, past_caches);
     });
+  } else if (count <= kMediumRow) {
+    medium_rows<What, HasGrad>(x, g, out, count, begin, end, past_caches);
   } else {
     long_rows<What, HasGrad>(x, g, out, count, begin, end, past_caches);
   }
