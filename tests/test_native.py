@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.functional import cross_entropy as torch_cross_entropy
 
-from sumtoone import native
+from sumtoone import DtypeError, ShapeError, UsageError, native
 from sumtoone.functional import cross_entropy, log_softmax, softmax
 from sumtoone.native import autograd
 
@@ -723,6 +723,69 @@ def test_an_interrupt_arrives() -> None:
             assert process.returncode == 0
         finally:
             process.kill()
+
+
+# --- memory that is given
+
+
+@pytest.mark.parametrize("shape", [(64, 10), (40, 17), (7, 300), (3, 5, 8), (0, 3), ()])
+@pytest.mark.parametrize("name", ALONG)
+def test_out_is_written_and_returned(name: str, shape: tuple[int, ...], simd: str) -> None:
+    ours, _ = ALONG[name]
+    for dim in range(-max(len(shape), 1), max(len(shape), 1)):
+        x = normal(*shape)
+        expected = ours(x, dim)
+        for out in (torch.empty_like(x), torch.empty((*shape, 2))[..., 0], x):
+            before = out._version
+            assert ours(x.clone() if out is x else x, dim, out=out) is out
+            assert equal(out, expected)
+            assert out._version > before
+
+
+def test_out_may_be_the_input_or_overlap_it(simd: str) -> None:
+    for columns in (10, 17, 300):
+        x = normal(50, columns)
+        expected = softmax(x, 1)
+        assert equal(softmax(x, 1, out=x), expected)
+        memory = normal(51, columns)
+        expected = softmax(memory[:50], 1)
+        assert equal(softmax(memory[:50], 1, out=memory[1:]), expected)
+        with torch.inference_mode():
+            assert equal(softmax(normal(50, columns), 1, out=torch.empty(50, columns)), softmax(normal(50, columns), 1))
+
+
+def test_what_out_must_be() -> None:
+    x = torch.zeros(2, 3)
+    with pytest.raises(DtypeError) as dtype:
+        softmax(x, 1, out=torch.zeros(2, 3, dtype=torch.float64))
+    assert str(dtype.value) == (
+        "softmax cannot write into this out [functional-out-dtype]\n"
+        "  expected: a tensor of torch.float32, cpu\n"
+        "  got: torch.float64, cpu\n"
+        "  try: torch.empty_like(x)"
+    )
+    with pytest.raises(DtypeError, match=r"got: list"):
+        log_softmax(x, 1, out=[0.0])
+    with pytest.raises(ShapeError) as shape:
+        log_softmax(x, 1, out=torch.zeros(3, 2))
+    assert str(shape.value) == (
+        "log_softmax writes a result of the same shape as its input [functional-out-shape]\n"
+        "  expected: out of shape (2, 3)\n"
+        "  got: out of shape (3, 2)\n"
+        "  try: torch.empty_like(x)"
+    )
+    with pytest.raises(UsageError) as gradient:
+        softmax(x.clone().requires_grad_(), 1, out=torch.zeros(2, 3))
+    assert str(gradient.value) == (
+        "What softmax writes into out has no gradient [functional-out-gradient]\n"
+        "  expected: no gradient wanted, or no out\n"
+        "  got: out, and a tensor that requires grad\n"
+        "  try: leave out away, or compute under torch.no_grad()"
+    )
+    with torch.no_grad():
+        assert softmax(x.clone().requires_grad_(), 1, out=torch.zeros(2, 3)).sum() == 2
+    double = torch.zeros(2, 3, dtype=torch.float64)
+    assert equal(softmax(double + 1, 1, out=double), torch.full((2, 3), 1 / 3, dtype=torch.float64))
 
 
 # --- cross entropy's own gradient

@@ -36,7 +36,7 @@ else:
 REDUCTIONS = ("mean", "sum", "none")
 
 
-def softmax(x: Given[Tensor], dim: Given[int] = -1) -> Tensor:
+def softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | None] = None) -> Tensor:
     """Return positive numbers that sum to one along ``dim``: the probabilities that the logits ``x`` stand for.
 
     ``p_k = exp(x_k - m) / sum_j exp(x_j - m)`` with ``m = max_j x_j``. Shifting by ``m`` changes nothing in
@@ -44,12 +44,24 @@ def softmax(x: Given[Tensor], dim: Given[int] = -1) -> Tensor:
 
     Shape: (*), floating point, to the same shape and dtype.
 
+    Parameters
+    ----------
+    x
+        The logits.
+    dim
+        The dimension along which the result sums to one.
+    out
+        Where the result goes, and what is returned: a tensor like ``x``, or ``x`` itself. Memory that is there costs no
+        page faults, which for a new tensor of many megabytes are most of the time. Records no graph.
+
     Raises
     ------
     DtypeError
-        If ``x`` is not a tensor of floating-point numbers.
+        If ``x`` is not a tensor of floating-point numbers, or ``out`` not one of the same dtype and device.
     ShapeError
-        If ``x`` has no dimension ``dim``.
+        If ``x`` has no dimension ``dim``, or ``out`` not its shape.
+    UsageError
+        If ``out`` is given where a gradient is wanted.
 
     Examples
     --------
@@ -80,20 +92,20 @@ def softmax(x: Given[Tensor], dim: Given[int] = -1) -> Tensor:
     Analysis 41 (2021).
     """
     _check_dimension("softmax", x, dim)
-    return _run("softmax", x, dim)
+    return _run("softmax", x, dim) if out is None else _write("softmax", x, dim, out)
 
 
-def log_softmax(x: Given[Tensor], dim: Given[int] = -1) -> Tensor:
+def log_softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | None] = None) -> Tensor:
     """Return the logarithm of :func:`softmax`, precise also where a probability is almost 0 or almost 1.
 
     ``log p_k = (x_k - m) - log1p(sum_{j != i} exp(x_j - m))`` where ``m = x_i`` is the maximum. Neither term is
     positive, so nothing cancels; leaving the maximum's own 1 to ``log1p`` keeps the digits of small sums.
 
-    Shape: (*), floating point, to the same shape and dtype.
+    Shape: (*), floating point, to the same shape and dtype. Parameters as for :func:`softmax`.
 
     Raises
     ------
-    DtypeError, ShapeError
+    DtypeError, ShapeError, UsageError
         As :func:`softmax`.
 
     Examples
@@ -110,7 +122,7 @@ def log_softmax(x: Given[Tensor], dim: Given[int] = -1) -> Tensor:
     Source: Blanchard, Higham and Higham (2021), as :func:`softmax`; the sum without its largest term is theirs.
     """
     _check_dimension("log_softmax", x, dim)
-    return _run("log_softmax", x, dim)
+    return _run("log_softmax", x, dim) if out is None else _write("log_softmax", x, dim, out)
 
 
 def cross_entropy(
@@ -305,6 +317,20 @@ def _run(name: str, *arguments: object) -> Tensor:
         if result is not None:
             return result
     return _PYTORCH[name](*arguments)
+
+
+def _write(name: str, x: Tensor, dim: int, out: object) -> Tensor:
+    """Compute ``name`` into ``out``, which is checked here."""
+    if not isinstance(out, Tensor) or (out.dtype, out.device) != (x.dtype, x.device):
+        given = f"{out.dtype}, {out.device}" if isinstance(out, Tensor) else type(out).__name__
+        raise DtypeError("functional-out-dtype", function=name, wanted=f"{x.dtype}, {x.device}", given=given)
+    if out.shape != x.shape:
+        raise ShapeError("functional-out-shape", function=name, wanted=tuple(x.shape), given=tuple(out.shape))
+    if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
+        raise UsageError("functional-out-gradient", function=name)
+    if autograd.into(out, x, dim, logarithm=name == "log_softmax"):
+        return out
+    return out.copy_(_run(name, x, dim))
 
 
 # --- complaints
