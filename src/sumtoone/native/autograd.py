@@ -57,8 +57,13 @@ def log_softmax(x: Tensor, dim: int) -> Tensor | None:
 
 
 def cross_entropy(logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str) -> Tensor | None:
-    """Return the loss, reduced, for targets in [0, K), or None as :func:`softmax` does."""
+    """Return the loss, reduced, or None as :func:`softmax` does, or if a target is outside [0, K)."""
     if torch.compiler.is_compiling() or not (is_plain(logits_NK) and is_plain(target_N, torch.int64)):
+        return None
+    target_N = target_N.contiguous()
+    module = kernels()
+    assert module is not None, "is_plain() was asked"
+    if not module.all_classes(target_N.data_ptr(), len(target_N), logits_NK.shape[1]):
         return None
     if logits_NK.requires_grad and torch.is_grad_enabled():
         loss: Tensor = _CrossEntropy.apply(logits_NK, target_N, label_smoothing, reduction)  # type: ignore[no-untyped-call]
@@ -79,16 +84,6 @@ def into(out: Tensor, x: Tensor, dim: int, *, logarithm: bool) -> bool:
     if not out.is_inference():
         increment_version(out)
     return True
-
-
-def all_classes(target_N: Tensor, classes: int) -> bool:
-    """Whether the kernels could look and found every target in [0, classes)."""
-    module = kernels()
-    if module is None or not is_plain(target_N, torch.int64):
-        return False
-    target = target_N.contiguous()
-    inside: bool = module.all_classes(target.data_ptr(), len(target), classes)
-    return inside
 
 
 def _along(operation: int, x: Tensor, dim: int) -> Tensor | None:
@@ -130,16 +125,16 @@ def _entropy(
     logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str, gradient: Tensor | None
 ) -> Tensor:
     """Return the loss and fill ``gradient`` with that of what is returned, if it is asked for."""
-    x, target = logits_NK.contiguous(), target_N.contiguous()
+    x = logits_NK.contiguous()
     rows, classes = x.shape
-    assert target.shape == (rows,), "checked by functional"
+    assert target_N.shape == (rows,), "checked by functional"
     loss = torch.empty((rows,) if reduction == "none" else (), dtype=torch.float32, device=_CPU)
     threads = torch.get_num_threads() if x.numel() > _SMALL else 1
     module = kernels()
     assert module is not None, "is_plain() was asked"
     module.entropy(
         x.data_ptr(),
-        target.data_ptr(),
+        target_N.data_ptr(),
         label_smoothing,
         _REDUCTIONS[reduction],
         loss.data_ptr(),
