@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from sumtoone.errors import DtypeError, ShapeError
 from sumtoone.functional import softmax
 from sumtoone.language import text
+from sumtoone.native import inference
 from sumtoone.specification import Specification
 
 if TYPE_CHECKING:
@@ -183,9 +184,26 @@ class Network(nn.Module):
         return logits
 
     def probabilities(self, x: Tensor) -> Tensor:
-        """Return probabilities (..., K) for inputs (..., D): ``softmax(self(x), dim=-1)``, once."""
-        probabilities: Tensor = softmax(self(x), dim=-1)
-        return probabilities
+        """Return probabilities (..., K) for inputs (..., D): ``softmax(self(x), dim=-1)``, once.
+
+        Where no gradient is wanted, under ``torch.inference_mode()`` or ``torch.no_grad()``, float32 rows on the CPU
+        take one pass through the compiled kernels. It is within 1e-6 of PyTorch's result, and a row has the same
+        bits whatever rows it travels with, on any number of threads. The weights are read at every call.
+
+        Raises
+        ------
+        ShapeError, DtypeError
+            As :meth:`forward`.
+
+        Examples
+        --------
+        >>> network, images = Network("784-128-64-10"), torch.rand(64, 784)
+        >>> with torch.inference_mode():
+        ...     bool(torch.allclose(network.probabilities(images), softmax(network(images)), atol=1e-6))
+        True
+        """
+        computed = fused(self, x, softmax=True)
+        return softmax(self(x), dim=-1) if computed is None else computed
 
     def extra_repr(self) -> str:
         """Describe what the layers below do not show."""
@@ -194,6 +212,22 @@ class Network(nn.Module):
 
     def _linears(self) -> list[nn.Linear]:
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+
+
+def fused(
+    network: nn.Module, x: Tensor, step: inference.Step | None = None, *, softmax: bool
+) -> Tensor | None:
+    """Return probabilities, or logits, from one pass through the compiled kernels; None where only a call will do.
+
+    ``step`` is the preprocessing's, for raw rows of uint8 or float32.
+    """
+    if type(network) is not Network or not inference.is_as_written(network):
+        return None
+    described = network.specification
+    if described.dropout and network.training:
+        return None
+    layers, classes = network._modules.get("layers"), described.outputs
+    return inference.forward(x, layers, described.activation, step, classes=classes, softmax=softmax)
 
 
 def _start_variance(activation: str, layer: nn.Linear, *, last: bool) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +102,8 @@ class Preprocessing:
         x = inputs if isinstance(inputs, Tensor) else self._as_tensor(inputs)
         if x.is_complex() or x.dtype == torch.bool:
             raise DtypeError("preprocessing-dtype", kind=str(x.dtype))
+        if x.ndim == 2 and x.shape[1] == self.features:
+            return x
         if not self._fits(tuple(x.shape)):
             raise ShapeError("preprocessing-shape", shape=tuple(x.shape), features=self.features)
         return x.reshape(-1, self.features)
@@ -111,6 +114,13 @@ class Preprocessing:
         std = torch.tensor(self.std, dtype=torch.float64)
         scale, shift = 1.0 / (self.divisor * std), -mean / std
         return scale.float().to(device), shift.float().to(device)
+
+    @cached_property
+    def step(self) -> tuple[Tensor, Tensor]:
+        """:meth:`scale_and_shift` on the CPU, both of shape (D,), computed once: for reading only."""
+        with torch.inference_mode(False):
+            scale, shift = self.scale_and_shift()
+            return scale.expand(self.features).contiguous(), shift.expand(self.features).contiguous()
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         """Whether some number of trailing axes holds exactly D values."""

@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "entropy.h"
+#include "predict.h"
 #include "softmax.h"
 #include "train.h"
 
@@ -37,5 +38,5 @@ namespace sumtoone {
 extern const Kernels SUMTOONE_ISA;
 const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA), ::SUMTOONE_ISA::units,  ::SUMTOONE_ISA::compute_any,
                               ::SUMTOONE_ISA::entropy_any, ::SUMTOONE_ISA::kWidth, ::SUMTOONE_ISA::kPanel,
-                              ::SUMTOONE_ISA::train};
+                              ::SUMTOONE_ISA::train,       ::SUMTOONE_ISA::predict};
 }  // namespace sumtoone

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "predicting.h"
 #include "training.h"
 
 namespace sumtoone {
@@ -21,6 +22,8 @@ struct Kernels {
   int64_t width, panel;  // floats of a vector and columns of a panel
   // Part `part` of `parts` that run at the same time and wait for each other at the meeting.
   void (*train)(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
+  // Rows begin … end - 1, with room for (end - begin) * (inputs + 2 * the widest layer) floats.
+  void (*predict)(const Prediction& task, int64_t begin, int64_t end, float* room);
 };
 
 #if defined(SUMTOONE_X86)

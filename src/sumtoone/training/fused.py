@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sumtoone.errors import TrainingError
 from sumtoone.native import kernels
-from sumtoone.network import Network
+from sumtoone.network import Network, fused
 from sumtoone.training.plain import STEPS_BETWEEN_LOOKS, PlainEngine
 from sumtoone.training.randomness import batch_order, derived_seed
 from sumtoone.training.schedules import learning_rate
@@ -164,6 +164,12 @@ class FusedEngine(PlainEngine):
         """Return the mean loss in nats and the accuracy on the validation rows; NaN where there are none."""
         self.finish()
         return super().validate()
+
+    def _logits(self, inputs_BD: Tensor) -> Tensor:
+        computed = None
+        if inputs_BD.dtype in (torch.uint8, torch.float32):
+            computed = fused(self.network, inputs_BD, self.plan.preprocessing.step, softmax=False)
+        return super()._logits(inputs_BD) if computed is None else computed
 
     def finish(self) -> None:
         """Leave the network as the last step left it."""

@@ -112,10 +112,15 @@ class PlainEngine:
             split.inputs.split(_ROWS_AT_ONCE), split.labels.split(_ROWS_AT_ONCE), strict=True
         ):
             labels = labels_B.to(self.plan.device)
-            logits_BK = self.network(self.plan.preprocessing(inputs_BD.to(self.plan.device))).float()
+            logits_BK = self._logits(inputs_BD.to(self.plan.device)).float()
             loss_sum += float(F.cross_entropy(logits_BK, labels, reduction="sum"))
             correct += int((logits_BK.argmax(dim=1) == labels).sum())
         return loss_sum / len(split), correct / len(split)
+
+    def _logits(self, inputs_BD: Tensor) -> Tensor:
+        """Return what the network gives for raw rows."""
+        logits_BK: Tensor = self.network(self.plan.preprocessing(inputs_BD))
+        return logits_BK
 
     def finish(self) -> None:
         """Leave the network as the last step left it: here it always is."""
