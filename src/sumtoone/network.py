@@ -227,7 +227,7 @@ def fused(
     if described.dropout and network.training:
         return None
     layers, classes = network._modules.get("layers"), described.outputs
-    return inference.forward(x, layers, described.activation, step, classes=classes, softmax=softmax)
+    return inference.forward(x, layers, described.activation, classes, step, softmax)
 
 
 def _start_variance(activation: str, layer: nn.Linear, *, last: bool) -> float:

@@ -144,42 +144,34 @@ int64_t train(sumtoone::Trainer& trainer, uintptr_t inputs, bool bytes, uintptr_
   return correct;
 }
 
-// Takes rows through linear layers and an activation between them; false, with nothing done, where a tensor is not a
-// plain float32 one of a fitting shape. `step` is None or a pair (scale, shift) for rows of uint8 or float32.
-bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::list parameters, int activation, nb::handle step,
+// Takes rows through linear layers and an activation between them; false, with nothing done, where something is not
+// plain, float32 and of a fitting shape. `step` is None or a pair (scale, shift) for rows of uint8 or float32.
+bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::dict modules, int activation, nb::handle step,
              nb::handle out, bool softmax, int threads) {
   using sumtoone::Tensors;
   Tensors::View rows, results;
-  const size_t layers = parameters.size() / 2;
-  if (layers == 0 || activation < 0 || activation > sumtoone::kGelu) return false;
-  if (!tensors.look(inputs.ptr(), rows) || !tensors.view(out.ptr(), Tensors::kFloat32, results)) return false;
-  const bool bytes = rows.dtype == Tensors::kUint8;
-  if (rows.ndim == 0 || rows.ndim != results.ndim || !(rows.dtype == Tensors::kFloat32 || (bytes && !step.is_none())))
+  if (activation < 0 || activation > sumtoone::kGelu || !tensors.view(inputs, rows) || !tensors.view(out, results))
     return false;
+  const bool bytes = rows.dtype == Tensors::kUint8;
+  if (!(rows.dtype == Tensors::kFloat32 || (bytes && !step.is_none())) || !(results.dtype == Tensors::kFloat32))
+    return false;
+  const int32_t last = rows.ndim - 1;
+  if (last < 0 || results.ndim != rows.ndim) return false;
   int64_t count = 1;
-  for (int32_t axis = 0; axis + 1 < rows.ndim; count *= rows.shape[axis++])
+  for (int32_t axis = 0; axis < last; count *= rows.shape[axis++])
     if (rows.shape[axis] != results.shape[axis]) return false;
 
-  std::vector<int64_t> sizes{rows.shape[rows.ndim - 1]};
-  std::vector<const float*> addresses;
-  for (size_t layer = 0; layer < layers; ++layer) {
-    Tensors::View weight;
-    if (!tensors.view(parameters[2 * layer].ptr(), Tensors::kFloat32, weight) || weight.ndim != 2) return false;
-    if (weight.shape[1] != sizes.back() || weight.shape[0] == 0 || weight.shape[1] == 0) return false;
-    sizes.push_back(weight.shape[0]);
-    addresses.push_back(Tensors::address<float>(weight));
-    addresses.push_back(tensors.floats(parameters[2 * layer + 1].ptr(), {sizes.back()}));
-    if (!addresses.back()) return false;
-  }
-  if (results.shape[results.ndim - 1] != sizes.back()) return false;
+  Tensors::Layers layers;
+  if (!tensors.take(modules, rows.shape[last], layers) || results.shape[last] != layers.sizes.back()) return false;
   const float *scale = nullptr, *shift = nullptr;
   if (!step.is_none()) {
-    scale = tensors.floats(step[0].ptr(), {sizes[0]}), shift = tensors.floats(step[1].ptr(), {sizes[0]});
+    scale = tensors.floats(step[0], rows.shape[last]), shift = tensors.floats(step[1], rows.shape[last]);
     if (!scale || !shift) return false;
   }
   if (count == 0) return true;
-  const sumtoone::Prediction task{(int)layers, sizes.data(), *std::max_element(sizes.begin() + 1, sizes.end()),
-                                  addresses.data(), activation,
+  const auto& sizes = layers.sizes;
+  const int64_t widest = *std::max_element(sizes.begin() + 1, sizes.end());
+  const sumtoone::Prediction task{(int)sizes.size() - 1, sizes.data(), widest, layers.addresses.data(), activation,
                                   Tensors::address<void>(rows), bytes, scale, shift,
                                   Tensors::address<float>(results), softmax};
   const sumtoone::Predictor predictor(*chosen, task, count);
@@ -205,7 +197,7 @@ NB_MODULE(_kernels, module) {
            })
       .def("train", &train);
   nb::class_<sumtoone::Tensors>(module, "Tensors")
-      .def(nb::init<nb::handle, nb::handle, nb::handle>())
+      .def(nb::init<nb::type_object, nb::type_object, nb::type_object, nb::handle>())
       .def("predict", &predict, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
   module.def("chosen", [] { return std::string(chosen->name); });
 }

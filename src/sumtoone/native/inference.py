@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.modules import module as everywhere
 
-from sumtoone.native import autograd, kernels
+from sumtoone.native import kernels
 
 Step = tuple[Tensor, Tensor]
 
@@ -21,7 +22,7 @@ _ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky-relu":
 
 
 def forward(
-    x: Tensor, layers: nn.Module | None, activation: str, step: Step | None = None, *, classes: int, softmax: bool
+    x: Tensor, layers: nn.Module | None, activation: str, classes: int, step: Step | None, softmax: bool
 ) -> Tensor | None:
     """Return what linear layers with an activation between them give for rows (..., D); None if the kernels cannot.
 
@@ -30,18 +31,14 @@ def forward(
     hold uint8. The last layer gives ``classes`` numbers: logits, or their softmax.
     """
     tensors = _tensors()
-    if tensors is None or torch.compiler.is_compiling() or not isinstance(x, Tensor) or not autograd._is_plain(x):
+    if tensors is None or not isinstance(x, Tensor) or type(layers) is not nn.ModuleList or _something_watches(x):
         return None
-    if torch._C._len_torch_function_stack() or torch.is_autocast_enabled("cpu"):
+    if torch.is_grad_enabled() and (x.requires_grad or any(one.requires_grad for one in layers.parameters())):
         return None
-    parameters = _parameters(layers)
-    if not parameters or (torch.is_grad_enabled() and any(one.requires_grad for one in (x, *parameters))):
-        return None
-    out = torch.empty(*x.shape[:-1], classes, dtype=torch.float32)
-    # Addresses, types and shapes are looked at there.
-    done = tensors.predict(
-        x.contiguous(), parameters, _ACTIVATIONS[activation], step, out, softmax, torch.get_num_threads()
-    )
+    out = x.new_empty(*x.shape[:-1], classes, dtype=torch.float32)
+    # Types, layouts, shapes and hooks are looked at there: whatever an address is taken of.
+    threads = torch.get_num_threads()
+    done = tensors.predict(x.contiguous(), layers._modules, _ACTIVATIONS[activation], step, out, softmax, threads)
     return out if done else None
 
 
@@ -49,7 +46,7 @@ def forward(
 def _tensors() -> Any | None:
     """Return what reads tensors and predicts; None without kernels, or where PyTorch lacks DLPack's C exchange."""
     module, exchange = kernels(), getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    return None if module is None or exchange is None else module.Tensors(Tensor, nn.Parameter, exchange)
+    return None if module is None or exchange is None else module.Tensors(Tensor, nn.Parameter, nn.Linear, exchange)
 
 
 def is_as_written(module: nn.Module) -> bool:
@@ -65,17 +62,20 @@ def is_as_written(module: nn.Module) -> bool:
     )
 
 
-def _parameters(layers: nn.Module | None) -> list[Tensor] | None:
-    """Return weight and bias of each layer, in turn; None unless each is a linear layer as it was written."""
-    if type(layers) is not nn.ModuleList or everywhere._has_any_global_hook():  # type: ignore[no-untyped-call]
-        return None
-    found = []
-    for layer in layers._modules.values():
-        if type(layer) is not nn.Linear or not is_as_written(layer):
-            return None
-        own = layer._parameters
-        weight, bias = own.get("weight"), own.get("bias")
-        if weight is None or bias is None:
-            return None
-        found += (weight, bias)
-    return found
+def _something_watches(x: Tensor) -> bool:
+    """Whether somebody wants to see every operation, or other ones, or something else than their values.
+
+    A compiler, a tracer, a mode of dispatch or of functions, a transform of torch.func, a level of forward
+    differentiation, autocast, hooks of all modules, a tensor that is only negated when read.
+    """
+    return bool(
+        torch.compiler.is_compiling()
+        or torch._C._get_tracing_state() is not None
+        or torch._C._len_torch_dispatch_stack()
+        or torch._C._len_torch_function_stack()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+        or forward_ad._current_level >= 0
+        or torch.is_autocast_enabled("cpu")
+        or everywhere._has_any_global_hook()  # type: ignore[no-untyped-call]
+        or x.is_neg()
+    )
