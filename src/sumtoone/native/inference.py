@@ -17,6 +17,7 @@ from sumtoone.native import kernels
 
 Step = tuple[Tensor, Tensor]
 
+_PLAIN = (Tensor, nn.Parameter)
 # As predicting.h numbers them.
 _ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky-relu": 4, "gelu": 5}
 
@@ -31,7 +32,7 @@ def forward(
     hold uint8. The last layer gives ``classes`` numbers: logits, or their softmax.
     """
     tensors = _tensors()
-    if tensors is None or not isinstance(x, Tensor) or type(layers) is not nn.ModuleList or _something_watches(x):
+    if tensors is None or type(x) not in _PLAIN or type(layers) is not nn.ModuleList or _something_watches(x):
         return None
     if torch.is_grad_enabled() and (x.requires_grad or any(one.requires_grad for one in layers.parameters())):
         return None
@@ -66,7 +67,7 @@ def _something_watches(x: Tensor) -> bool:
     """Whether somebody wants to see every operation, or other ones, or something else than their values.
 
     A compiler, a tracer, a mode of dispatch or of functions, a transform of torch.func, a level of forward
-    differentiation, autocast, hooks of all modules, a tensor that is only negated when read.
+    differentiation, autocast, hooks of all modules; a tensor that is sparse, or negated only when read.
     """
     return bool(
         torch.compiler.is_compiling()
@@ -78,4 +79,5 @@ def _something_watches(x: Tensor) -> bool:
         or torch.is_autocast_enabled("cpu")
         or everywhere._has_any_global_hook()  # type: ignore[no-untyped-call]
         or x.is_neg()
+        or x.layout is not torch.strided
     )
