@@ -221,13 +221,12 @@ def fused(
 
     ``step`` is the preprocessing's, for raw rows of uint8 or float32.
     """
-    if type(network) is not Network or not inference.is_as_written(network):
+    if type(network) is not Network:
         return None
     described = network.specification
     if described.dropout and network.training:
         return None
-    layers, classes = network._modules.get("layers"), described.outputs
-    return inference.forward(x, layers, described.activation, classes, step, softmax)
+    return inference.forward(x, network, described.activation, described.outputs, step, softmax)
 
 
 def _start_variance(activation: str, layer: nn.Linear, *, last: bool) -> float:

@@ -144,9 +144,9 @@ int64_t train(sumtoone::Trainer& trainer, uintptr_t inputs, bool bytes, uintptr_
   return correct;
 }
 
-// Takes rows through linear layers and an activation between them; false, with nothing done, where something is not
+// Takes rows through a network's layers and an activation between them; false, with nothing done, where something is not
 // plain, float32 and of a fitting shape. `step` is None or a pair (scale, shift) for rows of uint8 or float32.
-bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::dict modules, int activation, nb::handle step,
+bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle network, int activation, nb::handle step,
              nb::handle out, bool softmax, int threads) {
   using sumtoone::Tensors;
   Tensors::View rows, results;
@@ -162,7 +162,7 @@ bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::dict modul
     if (rows.shape[axis] != results.shape[axis]) return false;
 
   Tensors::Layers layers;
-  if (!tensors.take(modules, rows.shape[last], layers) || results.shape[last] != layers.sizes.back()) return false;
+  if (!tensors.take(network, rows.shape[last], layers) || results.shape[last] != layers.sizes.back()) return false;
   const float *scale = nullptr, *shift = nullptr;
   if (!step.is_none()) {
     scale = tensors.floats(step[0], rows.shape[last]), shift = tensors.floats(step[1], rows.shape[last]);
@@ -197,7 +197,7 @@ NB_MODULE(_kernels, module) {
            })
       .def("train", &train);
   nb::class_<sumtoone::Tensors>(module, "Tensors")
-      .def(nb::init<nb::type_object, nb::type_object, nb::type_object, nb::handle>())
+      .def(nb::init<nb::type_object, nb::type_object, nb::type_object, nb::type_object, nb::handle>())
       .def("predict", &predict, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
   module.def("chosen", [] { return std::string(chosen->name); });
 }

@@ -23,23 +23,23 @@ _ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky-relu":
 
 
 def forward(
-    x: Tensor, layers: nn.Module | None, activation: str, classes: int, step: Step | None, softmax: bool
+    x: Tensor, network: nn.Module, activation: str, classes: int, step: Step | None, softmax: bool
 ) -> Tensor | None:
-    """Return what linear layers with an activation between them give for rows (..., D); None if the kernels cannot.
+    """Return what ``network.layers`` with an activation between them give for rows (..., D); None if the kernels cannot.
 
-    They can where calling the layers would do nothing else than PyTorch's own linear function, no gradient is wanted,
-    and everything is float32 on the CPU. With a ``step``, ``x * scale + shift`` before the first layer, x may also
-    hold uint8. The last layer gives ``classes`` numbers: logits, or their softmax.
+    They can where the layers are linear, calling them and the network would do nothing else than their classes'
+    ``forward``, no gradient is wanted, and everything is float32 on the CPU. With a ``step``, ``x * scale + shift``
+    before the first layer, x may also hold uint8. The last layer gives ``classes`` numbers: logits, or their softmax.
     """
     tensors = _tensors()
-    if tensors is None or type(x) not in _PLAIN or type(layers) is not nn.ModuleList or _something_watches(x):
+    if tensors is None or type(x) not in _PLAIN or _something_watches(x):
         return None
-    if torch.is_grad_enabled() and (x.requires_grad or any(one.requires_grad for one in layers.parameters())):
+    if torch.is_grad_enabled() and (x.requires_grad or any(one.requires_grad for one in network.parameters())):
         return None
-    out = x.new_empty(*x.shape[:-1], classes, dtype=torch.float32)
+    out = torch.empty(*x.shape[:-1], classes, dtype=torch.float32)
     # Types, layouts, shapes and hooks are looked at there: whatever an address is taken of.
     threads = torch.get_num_threads()
-    done = tensors.predict(x.contiguous(), layers._modules, _ACTIVATIONS[activation], step, out, softmax, threads)
+    done = tensors.predict(x.contiguous(), network, _ACTIVATIONS[activation], step, out, softmax, threads)
     return out if done else None
 
 
@@ -47,19 +47,8 @@ def forward(
 def _tensors() -> Any | None:
     """Return what reads tensors and predicts; None without kernels, or where PyTorch lacks DLPack's C exchange."""
     module, exchange = kernels(), getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    return None if module is None or exchange is None else module.Tensors(Tensor, nn.Parameter, nn.Linear, exchange)
-
-
-def is_as_written(module: nn.Module) -> bool:
-    """Whether calling this module calls its class's ``forward`` and nothing else."""
-    own = module.__dict__
-    return not (
-        own["_forward_hooks"]
-        or own["_forward_pre_hooks"]
-        or own["_backward_hooks"]
-        or own["_backward_pre_hooks"]
-        or "forward" in own
-        or "_compiled_call_impl" in own
+    return None if module is None or exchange is None else module.Tensors(
+        Tensor, nn.Parameter, nn.Linear, nn.ModuleList, exchange
     )
 
 

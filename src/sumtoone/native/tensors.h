@@ -20,13 +20,13 @@ class Tensors {
 
   // For these types and nothing derived from them; `capsule` is the tensors' `__dlpack_c_exchange_api__`.
   Tensors(nanobind::type_object tensor, nanobind::type_object parameter, nanobind::type_object linear,
-          nanobind::handle capsule)
-      : tensor_(tensor), parameter_(parameter), linear_(linear) {
+          nanobind::type_object list, nanobind::handle capsule)
+      : tensor_(tensor), parameter_(parameter), linear_(linear), list_(list) {
     const auto* exchange = (const Exchange*)PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api");
     if (!exchange) throw nanobind::python_error();
     if (exchange->major == 1) read_ = exchange->dltensor_from_py_object_no_sync;
     const char* const hooks[] = {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"};
-    for (const char* name : hooks) hooks_.push_back(nanobind::str(name));
+    for (const char* name : hooks) hooks_.push_back(interned(name));
   }
 
   // A tensor in the processor's memory that lies there row by row, and has an address if it has numbers.
@@ -59,23 +59,27 @@ class Tensors {
     std::vector<int64_t> sizes;
     std::vector<const float*> addresses;
     std::vector<nanobind::object> parameters;  // held: another thread may give a layer new ones meanwhile
+
+    void reserve(size_t count) {
+      sizes.reserve(count + 1), addresses.reserve(2 * count), parameters.reserve(2 * count);
+    }
   };
 
-  // Takes up the layers of a dictionary of modules, for `inputs` inputs; false unless calling each does nothing but
-  // PyTorch's linear function.
-  bool take(nanobind::dict modules, int64_t inputs, Layers& layers) const {
+  // Takes up the layers of a network for `inputs` inputs; false unless calling it calls its class's forward, and each of
+  // `layers` in turn does nothing but PyTorch's linear function.
+  bool take(nanobind::handle network, int64_t inputs, Layers& layers) const {
+    const auto own = dict_of(network);
+    const nanobind::handle list = at(at(own, modules_), layers_);
+    if (!as_written(own) || !list || !list.type().is(list_)) return false;
+    const nanobind::handle modules = at(dict_of(list), modules_);
+    if (!modules) return false;
+    layers.reserve((size_t)PyDict_Size(modules.ptr()));
     layers.sizes.push_back(inputs);
-    for (const auto& [name, layer] : modules) {
+    for (const auto& [name, layer] : nanobind::borrow<nanobind::dict>(modules)) {
       if (!layer.type().is(linear_)) return false;
-      const auto own = nanobind::steal<nanobind::dict>(PyObject_GenericGetDict(layer.ptr(), nullptr));
-      if (!own.is_valid()) throw nanobind::python_error();
-      for (const auto& hooks : hooks_) {
-        const nanobind::handle found = at(own, hooks);
-        if (!found || !PyDict_Check(found.ptr()) || PyDict_Size(found.ptr())) return false;
-      }
-      const nanobind::handle parameters = at(own, parameters_);
-      if (at(own, forward_) || !parameters || !PyDict_Check(parameters.ptr())) return false;
-      if (!take_parameters(at(parameters, weight_), at(parameters, bias_), layers)) return false;
+      const auto its = dict_of(layer);
+      const nanobind::handle parameters = at(its, parameters_);
+      if (!as_written(its) || !take_parameters(at(parameters, weight_), at(parameters, bias_), layers)) return false;
     }
     return layers.sizes.size() > 1;
   }
@@ -91,10 +95,31 @@ class Tensors {
     int (*dltensor_from_py_object_no_sync)(void* object, View* view);
   };
 
+  static nanobind::object interned(const char* name) {
+    return nanobind::steal(PyUnicode_InternFromString(name));
+  }
+
+  static nanobind::dict dict_of(nanobind::handle object) {
+    PyObject* own = PyObject_GenericGetDict(object.ptr(), nullptr);
+    if (!own) throw nanobind::python_error();
+    return nanobind::steal<nanobind::dict>(own);
+  }
+
+  // What a dictionary holds under this name; null where it holds nothing, or is none.
   static nanobind::handle at(nanobind::handle dict, nanobind::handle key) {
+    if (!dict || !PyDict_Check(dict.ptr())) return {};
     const nanobind::handle found = PyDict_GetItemWithError(dict.ptr(), key.ptr());
     if (!found && PyErr_Occurred()) throw nanobind::python_error();
     return found;
+  }
+
+  // No hooks, and no function of its own to be called in place of its class's.
+  bool as_written(nanobind::handle own) const {
+    for (const auto& name : hooks_) {
+      const nanobind::handle found = at(own, name);
+      if (!found || !PyDict_Check(found.ptr()) || PyDict_Size(found.ptr())) return false;
+    }
+    return !at(own, forward_) && !at(own, compiled_);
   }
 
   bool take_parameters(nanobind::handle weight, nanobind::handle bias, Layers& layers) const {
@@ -109,10 +134,12 @@ class Tensors {
     return layers.addresses.back();
   }
 
-  nanobind::object tensor_, parameter_, linear_;
+  nanobind::object tensor_, parameter_, linear_, list_;
   int (*read_)(void*, View*) = nullptr;
-  std::vector<nanobind::str> hooks_;
-  nanobind::str forward_{"forward"}, parameters_{"_parameters"}, weight_{"weight"}, bias_{"bias"};
+  std::vector<nanobind::object> hooks_;
+  nanobind::object forward_ = interned("forward"), compiled_ = interned("_compiled_call_impl"),
+                   modules_ = interned("_modules"), layers_ = interned("layers"),
+                   parameters_ = interned("_parameters"), weight_ = interned("weight"), bias_ = interned("bias");
 };
 
 }  // namespace sumtoone
