@@ -7,6 +7,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -24,8 +25,8 @@ from sumtoone import Network, Run, fit, native
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.errors import DtypeError, ShapeError
 from sumtoone.functional import softmax
-from sumtoone.network import fused
 from sumtoone.native import inference
+from sumtoone.network import fused
 from sumtoone.runs import History, TrainingOptions
 from sumtoone.specification import ACTIVATIONS
 from test_training import make_dataset
@@ -172,7 +173,7 @@ def test_a_row_has_the_same_bits_in_whatever_batch_it_travels(
     threads(1)
     whole = run.probabilities(rows)
     threads(number)
-    parts = [run.probabilities(rows[low:high]) for low, high in zip(places, places[1:], strict=False)]
+    parts = [run.probabilities(rows[low:high]) for low, high in pairwise(places)]
     assert torch.equal(torch.cat(parts), whole)
     assert torch.equal(run.probabilities(rows.double()), whole)
     with torch.no_grad():
@@ -418,7 +419,7 @@ def test_what_watches_operations_sees_them() -> None:
         with FlopCounterMode(display=False) as counter:
             network.probabilities(x)
         assert counter.get_total_flops() == 2 * 5 * (12 * 9 + 9 * 5 + 5 * 3)
-        assert "addmm" in make_fx(lambda given: network.probabilities(given))(x).code
+        assert "addmm" in make_fx(Asked(network))(x).code
         with torch.autocast("cpu", torch.bfloat16):
             assert left(network, x)
         with torch.device("cpu"):
@@ -476,9 +477,7 @@ def test_many_callers_at_once_get_their_own_answers(threads: Callable[[int], Non
     wrong: list[int] = []
 
     def ask(place: int) -> None:
-        for _ in range(20):
-            if not torch.equal(taken(network, sets[place]), wanted[place]):
-                wrong.append(place)
+        wrong.extend(place for _ in range(20) if not torch.equal(taken(network, sets[place]), wanted[place]))
 
     callers = [threading.Thread(target=ask, args=(place,)) for place in range(len(sets))]
     for caller in callers:

@@ -214,9 +214,7 @@ class Network(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
 
-def fused(
-    network: nn.Module, x: Tensor, step: inference.Step | None = None, *, softmax: bool
-) -> Tensor | None:
+def fused(network: nn.Module, x: Tensor, step: inference.Step | None = None, *, softmax: bool) -> Tensor | None:
     """Return probabilities, or logits, from one pass through the compiled kernels; None where only a call will do.
 
     ``step`` is the preprocessing's, for raw rows of uint8 or float32.

@@ -25,9 +25,9 @@ _ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky-relu":
 def forward(
     x: Tensor, network: nn.Module, activation: str, classes: int, step: Step | None, softmax: bool
 ) -> Tensor | None:
-    """Return what ``network.layers`` with an activation between them give for rows (..., D); None if the kernels cannot.
+    """Return what ``network.layers`` with an activation between them give for rows (..., D); None if they cannot.
 
-    They can where the layers are linear, calling them and the network would do nothing else than their classes'
+    The kernels can where the layers are linear, calling them and the network would do nothing else than their classes'
     ``forward``, no gradient is wanted, and everything is float32 on the CPU. With a ``step``, ``x * scale + shift``
     before the first layer, x may also hold uint8. The last layer gives ``classes`` numbers: logits, or their softmax.
     """
@@ -47,8 +47,10 @@ def forward(
 def _tensors() -> Any | None:
     """Return what reads tensors and predicts; None without kernels, or where PyTorch lacks DLPack's C exchange."""
     module, exchange = kernels(), getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    return None if module is None or exchange is None else module.Tensors(
-        Tensor, nn.Parameter, nn.Linear, nn.ModuleList, exchange
+    return (
+        None
+        if module is None or exchange is None
+        else module.Tensors(Tensor, nn.Parameter, nn.Linear, nn.ModuleList, exchange)
     )
 
 
@@ -66,7 +68,7 @@ def _something_watches(x: Tensor) -> bool:
         or torch._C._functorch.peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
         or torch.is_autocast_enabled("cpu")
-        or everywhere._has_any_global_hook()  # type: ignore[no-untyped-call]
+        or everywhere._has_any_global_hook()
         or x.is_neg()
         or x.layout is not torch.strided
     )
