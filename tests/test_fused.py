@@ -10,65 +10,21 @@ import pytest
 import torch
 from torch import nn
 
+from engines import ACTIVATIONS, OPTIMIZERS, make_dataset, make_plan, train, weights
 from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions, fit, load, resume
 from sumtoone.errors import TrainingError, UnavailableError
 from sumtoone.native import kernels, status
 from sumtoone.training.checkpoints import newest_checkpoint
 from sumtoone.training.fused import FusedEngine, takes
 from sumtoone.training.plain import PlainEngine
-from sumtoone.training.state import Plan, Progress
+from sumtoone.training.state import Progress
 
 pytestmark = pytest.mark.skipif(status().path == "pytorch", reason="needs the compiled kernels")
-
-ACTIVATIONS = ["sigmoid", "tanh", "relu", "leaky-relu", "identity"]
-OPTIMIZERS: list[dict[str, Any]] = [
-    {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant"},
-    {"optimizer": "sgd", "weight_decay": 0.01, "schedule": "cosine", "lr": 0.01},
-    {"optimizer": "sgd", "nesterov": True, "label_smoothing": 0.1},
-    {"optimizer": "adam", "weight_decay": 0.01},
-    {"optimizer": "adamw", "label_smoothing": 0.1},
-]
-
-
-def make_dataset(rows: int, features: int, classes: int, *, pixels: bool = False) -> Dataset:
-    """Clouds of float rows, or of pixels."""
-    generator = torch.Generator().manual_seed(rows + features)
-    labels = torch.arange(rows) % classes
-    centres = torch.randn(classes, features, generator=generator)
-    inputs = centres[labels] + 0.7 * torch.randn(rows, features, generator=generator)
-    if pixels:
-        inputs = (inputs * 40 + 128).clamp(0, 255).to(torch.uint8)
-    split, other = Split(inputs, labels), Split(inputs[:20], labels[:20])
-    return Dataset("clouds", split, other, other, classes=tuple(f"c{k}" for k in range(classes)), source="clouds")
 
 
 @pytest.fixture(scope="module")
 def digits() -> Dataset:
     return load("digits")
-
-
-def make_plan(dataset: Dataset, sizes: str, activation: str = "relu", dropout: float = 0.0, **options: Any) -> Plan:
-    network = Network(Network(sizes, dropout=dropout).specification)
-    if activation != "relu":
-        specification = replace(network.specification, activation=activation)
-        network = Network(specification)
-    preprocessing = Preprocessing.fitted(dataset.train.inputs)
-    return Plan(network, dataset, preprocessing, TrainingOptions(**options), torch.device("cpu"))
-
-
-def train(engine: PlainEngine, epochs: int = 1) -> list[float]:
-    """Train; return where the loss sum stood whenever the engine looked, and the correct rows of each epoch."""
-    sums: list[float] = []
-    for epoch in range(epochs):
-        progress = Progress(epoch=epoch)
-        sums.extend(progress.loss_sum for _ in engine.train_epoch(progress))
-        sums.append(progress.correct)
-        engine.validate()
-    return sums
-
-
-def weights(network: nn.Module) -> bytes:
-    return b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
 
 
 # --- right
@@ -354,7 +310,6 @@ def test_it_takes_networks_as_they_were_built() -> None:
         Network("12-4-3").double(),
     ):
         assert not takes(replace(plan, network=network))
-    assert not takes(replace(plan, options=TrainingOptions(precision="bfloat16")))
     assert not takes(replace(plan, network=Network("11-4-3")))
     wrong = replace(dataset, train=Split(dataset.train.inputs, dataset.train.labels + 1))
     assert not takes(replace(plan, dataset=wrong))
@@ -365,8 +320,8 @@ def test_asking_for_it_where_it_cannot_be() -> None:
         fit(Network("12-4-3", "gelu"), make_dataset(60, 12, 3), engine="fused")
     assert str(caught.value) == (
         "This engine is not there [engine-unavailable]\n"
-        "  expected: engine auto or plain; fused needs the compiled kernels, the CPU, float32, and a Network with "
-        "sigmoid, tanh, relu, leaky-relu or identity\n"
+        "  expected: engine auto or plain; fused needs the compiled kernels, the CPU, float32 or a processor that "
+        "multiplies bfloat16 (avx512_bf16), and a Network with sigmoid, tanh, relu, leaky-relu or identity\n"
         "  got: fused\n"
         "  try: --engine auto"
     )

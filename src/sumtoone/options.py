@@ -51,7 +51,8 @@ class TrainingOptions:
         How it is computed. ``engine="auto"`` takes the compiled steps ("fused") wherever they can train this
         network, else PyTorch's own ("plain"). ``threads=None`` takes torch's own number, except that the plain
         engine trains a small network with one; the fused engine takes fewer where that is faster, which changes
-        no bit of its result.
+        no bit of its result. ``precision="bfloat16"`` rounds what the matrix products take; weights, sums and
+        losses stay float32. The plain engine leaves it to torch's autocast.
 
     Examples
     --------

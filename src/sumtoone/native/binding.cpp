@@ -123,12 +123,22 @@ bool all_classes(uintptr_t target, int64_t rows, int64_t classes) {
   return inside;
 }
 
+// Whether the chosen instruction set multiplies numbers of bfloat16 on this machine.
+bool rounds() {
+#if defined(SUMTOONE_BFLOAT16)
+  return chosen->train_rounded && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 sumtoone::Trainer* new_trainer(const std::vector<int64_t>& sizes, int64_t batch, int activation, float dropout,
                                float smoothing, int optimizer, double momentum, double decay, bool nesterov,
-                               uintptr_t scale, uintptr_t shift) {
+                               bool rounded, uintptr_t scale, uintptr_t shift) {
+  if (rounded && !rounds()) throw std::invalid_argument("no products of bfloat16 here");
   const sumtoone::Trainer::Settings settings{
       sizes, batch, (sumtoone::Activation)activation, dropout, smoothing, (sumtoone::Optimizer)optimizer,
-      momentum, decay, nesterov};
+      momentum, decay, nesterov, rounded};
   return new sumtoone::Trainer(chosen, settings, (const float*)scale, (const float*)shift);
 }
 
@@ -199,5 +209,6 @@ NB_MODULE(_kernels, module) {
   nb::class_<sumtoone::Tensors>(module, "Tensors")
       .def(nb::init<nb::type_object, nb::type_object, nb::type_object, nb::type_object, nb::handle>())
       .def("predict", &predict, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
+  module.def("rounds", &rounds);
   module.def("chosen", [] { return std::string(chosen->name); });
 }

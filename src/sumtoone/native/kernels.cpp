@@ -1,4 +1,5 @@
-// Compiled once for each instruction set, SUMTOONE_ISA being its name.
+// Compiled once for each instruction set, SUMTOONE_ISA being its name, and SUMTOONE_BFLOAT16 defined for the one to
+// which rounded.cpp adds products of bfloat16.
 #include "kernels.h"
 
 #include "entropy.h"
@@ -35,8 +36,11 @@ void entropy_any(const float* x, const int64_t* target, float smoothing, float s
 }  // namespace SUMTOONE_ISA
 
 namespace sumtoone {
+#if !defined(SUMTOONE_BFLOAT16)
+constexpr decltype(Kernels::train_rounded) train_rounded = nullptr;
+#endif
 extern const Kernels SUMTOONE_ISA;
 const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA), ::SUMTOONE_ISA::units,  ::SUMTOONE_ISA::compute_any,
                               ::SUMTOONE_ISA::entropy_any, ::SUMTOONE_ISA::kWidth, ::SUMTOONE_ISA::kPanel,
-                              ::SUMTOONE_ISA::train,       ::SUMTOONE_ISA::predict};
+                              ::SUMTOONE_ISA::train<float>, train_rounded, ::SUMTOONE_ISA::predict};
 }  // namespace sumtoone

@@ -22,10 +22,16 @@ struct Kernels {
   int64_t width, panel;  // floats of a vector and columns of a panel
   // Part `part` of `parts` that run at the same time and wait for each other at the meeting.
   void (*train)(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
+  // The same with products of bfloat16; null where the instruction set has none. Some processors with the set's other
+  // instructions lack these.
+  void (*train_rounded)(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
   // Rows begin … end - 1, with room for (end - begin) * (inputs + 2 * the widest layer) floats.
   void (*predict)(const Prediction& task, int64_t begin, int64_t end, float* room);
 };
 
+#if defined(SUMTOONE_BFLOAT16)
+void train_rounded(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
+#endif
 #if defined(SUMTOONE_X86)
 extern const Kernels avx512, avx2;
 #endif

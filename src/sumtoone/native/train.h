@@ -3,8 +3,12 @@
 // Two phases a step: first each thread takes some rows of the batch through all layers and back, then each takes
 // some rows of every weight matrix, sums their gradient in registers and updates them in place. Every number is
 // summed in one order whatever the number of threads, so the result has the same bits.
+//
+// An Operand is what the products take: floats, or pairs of bfloat16. Then all else stays in float32, and whatever
+// writes numbers that a product will read leaves them rounded as well.
 #pragma once
 
+#include "rounding.h"
 #include "rows.h"
 
 namespace SUMTOONE_ISA {
@@ -12,6 +16,24 @@ namespace {
 
 using sumtoone::kRowsInOneGo;
 using sumtoone::Meeting;
+
+// What the products of a layer read: rows along themselves for forward and backward, down the batch for the gradient.
+template <class Operand>
+struct Reads {
+  const Operand *inputs, *inputs_down, *weights, *deltas, *deltas_down, *backward;
+  int64_t in_stride, in_stride_down, out_stride, out_stride_down;
+};
+
+inline Reads<float> reads_of(const Layer& layer, float) {
+  return {layer.inputs,    layer.inputs,    layer.weights,    layer.deltas,    layer.deltas,
+          layer.backward,  layer.in_stride, layer.in_stride, layer.out_stride, layer.out_stride};
+}
+
+inline Reads<Pair> reads_of(const Layer& layer, Pair) {
+  const Rounded &inputs = layer.rounded_inputs, &deltas = layer.rounded_deltas;
+  return {inputs.along,           inputs.across,       layer.rounded,        deltas.along,        deltas.across,
+          layer.rounded_backward, inputs.along_stride, inputs.across_stride, deltas.along_stride, deltas.across_stride};
+}
 
 // One optimizer step's numbers, as PyTorch's optimizers compute them.
 struct Rule {
@@ -69,8 +91,9 @@ template <int M, int N>
     }
 }
 
-// Copies `rows` rows of a panel of weights to the matrix that goes the other way.
+// Copies rows of a panel of weights to the matrix that goes the other way.
 inline void turn_round(const Layer& layer, int64_t row, int64_t rows, int64_t column, int64_t width) {
+  rows = least(rows, layer.in - row);
   const int64_t across = row / kPanel * kPanel, span = least(kPanel, padded(layer.in) - across);
   const float* from = layer.weights + column * (layer.in + 1) + row * width;
   float* to = layer.backward + across * layer.out + column * span + (row - across);
@@ -115,7 +138,9 @@ struct Ahead {
 };
 
 // The gradient of rows begin … end - 1 of the weights, bias included, over `rows` rows of the batch, and the update.
+template <class Operand>
 void learn(const Layer& layer, const Rule& rule, int64_t rows, int64_t begin, int64_t end, Ahead& ahead) {
+  const Reads<Operand> reads = reads_of(layer, Operand{});
   const int64_t columns = padded(layer.out);
   for (int64_t column = 0; column < columns; column += kPanel) {
     const int64_t width = least(kPanel, columns - column), panel = column * (layer.in + 1);
@@ -132,38 +157,71 @@ void learn(const Layer& layer, const Rule& rule, int64_t rows, int64_t begin, in
         ahead.fetch_some();
         Vector sums[M][N];
         begin_sums<M, N>(sums, low ? layer.gradient + place : nullptr, N * kWidth);
-        accumulate<M, N>(high - low, layer.inputs + low * layer.in_stride + row, 1, layer.in_stride,
-                         layer.deltas + low * layer.out_stride + column, layer.out_stride, sums);
+        const int64_t from = operands<Operand>(low), stride = reads.out_stride_down;
+        accumulate<M, N>(operands<Operand>(high - low), reads.inputs_down + from * reads.in_stride_down + row, 1,
+                         reads.in_stride_down, reads.deltas_down + from * stride + column, stride, sums);
         if (high < rows) return store_sums<M, N>(sums, layer.gradient + place, N * kWidth);
         update<M, N>(layer, rule, sums, place);
-        if (layer.backward) turn_round(layer, row, least(M, layer.in - row), column, N * kWidth);
+        if constexpr (kRounds<Operand>)
+          round_weights<Operand>(layer, row, M, column, N * kWidth);
+        else if (layer.backward)
+          turn_round(layer, row, M, column, N * kWidth);
       });
     }
   }
 }
 
+// The batch's inputs, and the column of ones behind them.
+template <class Operand>
+void pack(const Training& training, const Chunk& chunk, const int64_t* order, int64_t begin, int64_t end) {
+  const Layer& first = training.layer[0];
+  if constexpr (kRounds<Operand>) {
+    // Two rows at a time, and always in the same place, which so stays in the first cache.
+    float* const rows = first.inputs + begin * first.in_stride;
+    for (int64_t row = begin; row < end; row += 2) {
+      const int64_t count = least(2, end - row);
+      for (int64_t k = 0; k < count; ++k) pack_row(training, chunk, order[row + k], rows + k * first.in_stride);
+      round_two<Operand>(rows, count == 2 ? rows + first.in_stride : nullptr, first.in + 1, first.rounded_inputs, row);
+    }
+  } else {
+    for (int64_t row = begin; row < end; ++row)
+      pack_row(training, chunk, order[row], first.inputs + row * first.in_stride);
+  }
+}
+
 // Takes rows begin … end - 1 of the batch through all layers and back.
+template <class Operand>
 void go_through(const Training& training, const Chunk& chunk, int64_t step, int64_t begin, int64_t end) {
   const int64_t* order = chunk.order + step * chunk.batch;
   const int64_t rows = chunk.rows_of(step);
   const Layer* layers = training.layer;
   const int last = training.layers - 1;
-  for (int64_t row = begin; row < end; ++row)
-    pack_row(training, chunk, order[row], layers[0].inputs + row * layers[0].in_stride);
+  pack<Operand>(training, chunk, order, begin, end);
+  const auto round_deltas = [&]([[maybe_unused]] const Layer& layer) {
+    if constexpr (kRounds<Operand>)
+      round_rows<Operand>(layer.deltas, layer.out_stride, layer.out, layer.rounded_deltas, begin, end);
+  };
   const auto mask = [&](int layer) { return Mask(training.dropout, chunk.seed, chunk.place + step, layer); };
   for (int place = 0; place <= last; ++place) {
     const Layer& layer = layers[place];
-    product(layer.inputs, layer.in_stride, layer.weights, layer.in + 1, padded(layer.out), layer.outputs,
-            layer.out_stride, begin, end);
-    if (place < last) activate(training, layer, mask(place), begin, end);
+    const Reads<Operand> reads = reads_of(layer, Operand{});
+    product(reads.inputs, reads.in_stride, reads.weights, operands<Operand>(layer.in + 1), padded(layer.out),
+            layer.outputs, layer.out_stride, begin, end);
+    if (place == last) break;
+    activate(training, layer, mask(place), begin, end);
+    if constexpr (kRounds<Operand>)
+      round_rows<Operand>(layer.outputs, layer.out_stride, layer.out + 1, layers[place + 1].rounded_inputs, begin, end);
   }
   for (int64_t row = begin; row < end; ++row)
     judge_row(training, layers[last], row, chunk.labels[order[row]], 1.0f / (float)rows);
+  round_deltas(layers[last]);
   for (int place = last; place > 0; --place) {
     const Layer &layer = layers[place], &before = layers[place - 1];
-    product(layer.deltas, layer.out_stride, layer.backward, layer.out, padded(layer.in), before.deltas,
-            before.out_stride, begin, end);
+    const Reads<Operand> reads = reads_of(layer, Operand{});
+    product(reads.deltas, reads.out_stride, reads.backward, operands<Operand>(layer.out), padded(layer.in),
+            before.deltas, before.out_stride, begin, end);
     through_activation(training, before, mask(place - 1), begin, end);
+    round_deltas(before);
   }
 }
 
@@ -171,10 +229,11 @@ inline int64_t share_of(int64_t count, int part, int parts) {
   return part == parts ? count : count / kTileRows * part / parts * kTileRows;
 }
 
+template <class Operand>
 void train(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting) {
   for (int64_t step = 0; step < chunk.steps; ++step) {
     const int64_t rows = chunk.rows_of(step), next = step + 1 < chunk.steps ? chunk.rows_of(step + 1) : 0;
-    go_through(training, chunk, step, share_of(rows, part, parts), share_of(rows, part + 1, parts));
+    go_through<Operand>(training, chunk, step, share_of(rows, part, parts), share_of(rows, part + 1, parts));
     meeting.wait(meeting.place);
     if (part == 0) {
       double loss = 0.0;
@@ -190,7 +249,7 @@ void train(const Training& training, const Chunk& chunk, int part, int parts, co
     for (int place = 0; place < training.layers; ++place) {
       const Layer& layer = training.layer[place];
       const int64_t count = layer.in + 1;
-      learn(layer, rule, rows, share_of(count, part, parts), share_of(count, part + 1, parts), ahead);
+      learn<Operand>(layer, rule, rows, share_of(count, part, parts), share_of(count, part + 1, parts), ahead);
     }
     meeting.wait(meeting.place);
   }

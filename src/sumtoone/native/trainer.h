@@ -22,17 +22,21 @@ class Trainer {
     float dropout, smoothing;
     Optimizer optimizer;
     double momentum, decay;
-    bool nesterov;
+    bool nesterov, rounded;  // rounded: to bfloat16, what the products take
   };
 
   // What export_layer and import_layer speak of.
   enum Slot { kWeights, kFirst, kSecond };
 
   Trainer(const Kernels* kernels, const Settings& settings, const float* scale, const float* shift)
-      : kernels_(kernels), batch_(settings.batch) {
+      : kernels_(kernels),
+        train_(settings.rounded ? kernels->train_rounded : kernels->train),
+        batch_(settings.batch),
+        rounded_(settings.rounded) {
     const auto& sizes = settings.sizes;
     const bool adam = settings.optimizer != kSgd;
     float* inputs = take(batch_ * stride(sizes[0]));
+    Rounded rounded_inputs = take_rounded(sizes[0] + 1);
     for (size_t place = 0; place + 1 < sizes.size(); ++place) {
       Layer layer{};
       layer.in = sizes[place], layer.out = sizes[place + 1];
@@ -41,11 +45,18 @@ class Trainer {
       layer.weights = take(count);
       if (adam || settings.momentum != 0.0) layer.first = take(count);
       if (adam) layer.second = take(count);
-      if (place) layer.backward = take(layer.out * padded(layer.in));
+      if (place && !rounded_) layer.backward = take(layer.out * padded(layer.in));
       if (batch_ > kRowsInOneGo) layer.gradient = take(count);
       layer.inputs = inputs;
       layer.outputs = inputs = take(batch_ * layer.out_stride);
       layer.deltas = take(batch_ * layer.out_stride);
+      if (rounded_) {
+        layer.rounded = take_pairs(pairs(layer.in + 1) * padded(layer.out));
+        if (place) layer.rounded_backward = take_pairs(pairs(layer.out) * padded(layer.in));
+        layer.rounded_inputs = rounded_inputs;
+        rounded_inputs = take_rounded(layer.out + 1);
+        layer.rounded_deltas = take_rounded(layer.out);
+      }
       layers_.push_back(layer);
     }
     correct_.resize((size_t)batch_);
@@ -69,9 +80,7 @@ class Trainer {
         float& there = row < layer.in ? weight[column * layer.in + row] : bias[column];
         (out ? there : here) = out ? here : there;
       }
-      if (out || slot != kWeights || !layer.backward) continue;
-      for (int64_t row = 0; row < layer.in; ++row)
-        layer.backward[at(layer.out, layer.in, column, row)] = weight[column * layer.in + row];
+      if (!out && slot == kWeights) take_up(layer, column, weight + column * layer.in, bias[column]);
     }
   }
 
@@ -94,6 +103,27 @@ class Trainer {
   }
 
  private:
+  // Brings the copies of a column of the weights up to date.
+  void take_up(const Layer& layer, int64_t column, const float* weight, float bias) {
+    for (int64_t row = 0; row <= layer.in; ++row) {
+      const float value = row < layer.in ? weight[row] : bias;
+      if (layer.backward && row < layer.in) layer.backward[at(layer.out, layer.in, column, row)] = value;
+      if (layer.rounded) put(layer.rounded[at(pairs(layer.in + 1), layer.out, row / 2, column)], row % 2, value);
+      if (layer.rounded_backward && row < layer.in)
+        put(layer.rounded_backward[at(pairs(layer.out), layer.in, column / 2, row)], column % 2, value);
+    }
+  }
+
+  // Rounds to the nearest bfloat16, the even one of two, as the kernels do.
+  static void put(Pair& pair, bool second, float value) {
+    uint32_t bits, both = pair;
+    std::memcpy(&bits, &value, sizeof bits);
+    bits = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    pair = Pair(second ? (both & 0xffff) | bits << 16 : (both & 0xffff0000) | bits);
+  }
+
+  static int64_t pairs(int64_t count) { return (count + 1) / 2; }
+
   // A thread with less of a step to itself, about ten microseconds, costs more than it brings.
   static constexpr int64_t kProductsForThread = 512 * 1024;
   static constexpr int64_t kRowsForThread = 4;
@@ -109,9 +139,9 @@ class Trainer {
 
   void compute(const Chunk& chunk, int parts) {
     Barrier barrier(parts), alone(1);
-    const auto part_of = [&](int part) { kernels_->train(training_, chunk, part, parts, meeting(barrier)); };
+    const auto part_of = [&](int part) { train_(training_, chunk, part, parts, meeting(barrier)); };
     if (parts > 1 && Pool::shared().run_together(parts, part_of)) return;
-    kernels_->train(training_, chunk, 0, 1, meeting(alone));
+    train_(training_, chunk, 0, 1, meeting(alone));
   }
 
   static constexpr std::align_val_t kLine{64};
@@ -139,6 +169,14 @@ class Trainer {
     return memory_.back().get();
   }
 
+  Pair* take_pairs(int64_t count) { return reinterpret_cast<Pair*>(take(count)); }
+
+  Rounded take_rounded(int64_t columns) {
+    if (!rounded_) return {};
+    const int64_t along = stride(columns / 2), across = stride(columns);
+    return {take_pairs(batch_ * along), take_pairs(pairs(batch_) * across), along, across};
+  }
+
   float* copy(const float* from, int64_t count) {
     float* to = take(count);
     std::copy(from, from + count, to);
@@ -150,7 +188,9 @@ class Trainer {
   };
 
   const Kernels* kernels_;
+  decltype(Kernels::train) train_;
   int64_t batch_;
+  bool rounded_;
   std::vector<std::unique_ptr<float, Free>> memory_;
   std::vector<unsigned char> correct_;
   std::vector<Layer> layers_;

@@ -11,6 +11,16 @@ namespace sumtoone {
 enum Activation { kIdentity, kSigmoid, kTanh, kRelu, kLeakyRelu };
 enum Optimizer { kSgd, kAdam, kAdamW };
 
+// Two bfloat16, the first in the lower half: what lies beside each other along the axis that a product sums.
+enum Pair : uint32_t {};
+
+// A matrix (rows, columns) rounded to bfloat16, in pairs; zeros stand in for what an odd count lacks.
+struct Rounded {
+  Pair* along;   // (rows, along_stride) of neighbours in a row
+  Pair* across;  // (rows / 2, across_stride) of neighbours in a column
+  int64_t along_stride, across_stride;
+};
+
 // Rows of a batch over which a weight's gradient is summed in one go.
 constexpr int64_t kRowsInOneGo = 256;
 
@@ -23,6 +33,12 @@ struct Layer {
   float* inputs;           // (batch, in_stride); column `in` holds ones, which the bias is multiplied with
   float *outputs, *deltas; // (batch, out_stride) each; what the loss grows by for each logit or hidden sum
   int64_t in_stride, out_stride;
+
+  // Where the products take bfloat16: what they read. The batch's inputs then have no room of their own in float32
+  // but for the first rows, and `backward` is null.
+  Pair* rounded;           // ((in + 1) / 2, out) in panels: the weights, neighbours in a column
+  Pair* rounded_backward;  // (out / 2, in) in panels; null for the first layer
+  Rounded rounded_inputs, rounded_deltas;
 };
 
 struct Training {

@@ -1,7 +1,10 @@
-"""The fused engine: whole steps of a dense network in compiled code, on the CPU, in float32.
+"""The fused engine: whole steps of a dense network in compiled code, on the CPU.
 
 The same batches, losses, optimizers and checkpoints as the plain engine, up to rounding; only the dropout masks
 are others. Threads change the time, not a bit of the result.
+
+With ``precision="bfloat16"`` the products of matrices take their operands rounded to bfloat16 (weights, inputs,
+hidden values and deltas); their sums and everything else stay float32, the weights that are learnt above all.
 """
 
 from __future__ import annotations
@@ -33,14 +36,16 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def takes(plan: Plan) -> bool:
-    """Whether the fused engine can train this: a :class:`Network` as it was built, on the CPU, in float32.
+    """Whether the fused engine can train this: a :class:`Network` as it was built, on the CPU.
 
     The kernels check nothing, so whatever they index with is checked here.
     """
-    network = plan.network
-    if type(network) is not Network or plan.device.type != "cpu" or plan.options.precision != "float32":
+    network, module = plan.network, kernels()
+    if type(network) is not Network or plan.device.type != "cpu" or module is None:
         return False
-    if network.specification.activation not in _ACTIVATIONS or kernels() is None:
+    if plan.options.precision == "bfloat16" and not module.rounds():
+        return False
+    if network.specification.activation not in _ACTIVATIONS:
         return False
     return _is_as_built(network) and _rows_fit(plan, network.specification.sizes)
 
@@ -103,6 +108,7 @@ class FusedEngine(PlainEngine):
             options.momentum,
             options.decay,
             options.nesterov,
+            options.precision == "bfloat16",
             scale_D.data_ptr(),
             shift_D.data_ptr(),
         )

@@ -1,0 +1,58 @@
+"""What the tests of the engines share: data sets, plans and a way through some epochs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions
+from sumtoone.training.plain import PlainEngine
+from sumtoone.training.state import Plan, Progress
+
+ACTIVATIONS = ["sigmoid", "tanh", "relu", "leaky-relu", "identity"]
+OPTIMIZERS: list[dict[str, Any]] = [
+    {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant"},
+    {"optimizer": "sgd", "weight_decay": 0.01, "schedule": "cosine", "lr": 0.01},
+    {"optimizer": "sgd", "nesterov": True, "label_smoothing": 0.1},
+    {"optimizer": "adam", "weight_decay": 0.01},
+    {"optimizer": "adamw", "label_smoothing": 0.1},
+]
+
+
+def make_dataset(rows: int, features: int, classes: int, *, pixels: bool = False) -> Dataset:
+    """Clouds of float rows, or of pixels."""
+    generator = torch.Generator().manual_seed(rows + features)
+    labels = torch.arange(rows) % classes
+    centres = torch.randn(classes, features, generator=generator)
+    inputs = centres[labels] + 0.7 * torch.randn(rows, features, generator=generator)
+    if pixels:
+        inputs = (inputs * 40 + 128).clamp(0, 255).to(torch.uint8)
+    split, other = Split(inputs, labels), Split(inputs[:20], labels[:20])
+    return Dataset("clouds", split, other, other, classes=tuple(f"c{k}" for k in range(classes)), source="clouds")
+
+
+def make_plan(dataset: Dataset, sizes: str, activation: str = "relu", dropout: float = 0.0, **options: Any) -> Plan:
+    network = Network(Network(sizes, dropout=dropout).specification)
+    if activation != "relu":
+        specification = replace(network.specification, activation=activation)
+        network = Network(specification)
+    preprocessing = Preprocessing.fitted(dataset.train.inputs)
+    return Plan(network, dataset, preprocessing, TrainingOptions(**options), torch.device("cpu"))
+
+
+def train(engine: PlainEngine, epochs: int = 1) -> list[float]:
+    """Train; return where the loss sum stood whenever the engine looked, and the correct rows of each epoch."""
+    sums: list[float] = []
+    for epoch in range(epochs):
+        progress = Progress(epoch=epoch)
+        sums.extend(progress.loss_sum for _ in engine.train_epoch(progress))
+        sums.append(progress.correct)
+        engine.validate()
+    return sums
+
+
+def weights(network: nn.Module) -> bytes:
+    return b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
