@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
-import math
-import os
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import nn
 
 from sumtoone.data import Dataset, Preprocessing, load
-from sumtoone.errors import DataError, RunError, ShapeError, TrainingError, UnavailableError, UsageError
+from sumtoone.errors import DataError, RunError, ShapeError, UnavailableError, UsageError
 from sumtoone.network import Network
 from sumtoone.options import TrainingOptions
-from sumtoone.runs import History, Run, new_folder, open_run, write_run
+from sumtoone.runs import Run, new_folder, open_run
 from sumtoone.specification import Specification
-from sumtoone.training.checkpoints import newest_checkpoint, remove_checkpoints, save_checkpoint
-from sumtoone.training.fused import FusedEngine
+from sumtoone.training.checkpoints import newest_checkpoint, remove_checkpoints
 from sumtoone.training.fused import takes as fused_takes
-from sumtoone.training.interruption import interruptible
-from sumtoone.training.plain import PlainEngine
-from sumtoone.training.progress import ProgressBar
-from sumtoone.training.state import Plan, Progress, keep_best
+from sumtoone.training.progress import Listener, listening
+from sumtoone.training.seeds import checked_seeds, train_seeds
+from sumtoone.training.session import surroundings, train
+from sumtoone.training.state import Plan, Progress
 
 __all__ = ["TrainingOptions", "fit", "resume"]
 
-Listener = Callable[[Mapping[str, Any]], None]
 
-# An epoch of hours is saved in between; one of seconds is not slowed down.
-_SECONDS_BETWEEN_SAVES = 60.0
+@overload
+def fit(
+    network: nn.Module,
+    dataset: Dataset,
+    options: TrainingOptions | None = None,
+    *,
+    seeds: None = None,
+    out: str | Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: bool = False,
+    on_event: Listener | None = None,
+    **given: Any,
+) -> Run: ...
 
-# Below this many products in a forward pass a second thread gains a sixth at best, and where another process wants
-# the core it costs fifteen times as much: the threads wait for each other at every one of a step's small operations.
-_PRODUCTS_FOR_ONE_THREAD = 2**25
+
+@overload
+def fit(
+    network: Network,
+    dataset: Dataset,
+    options: TrainingOptions | None = None,
+    *,
+    seeds: Sequence[int],
+    out: str | Path | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: bool = False,
+    on_event: Listener | None = None,
+    **given: Any,
+) -> list[Run]: ...
 
 
 def fit(
@@ -44,13 +60,14 @@ def fit(
     dataset: Dataset,
     options: TrainingOptions | None = None,
     *,
+    seeds: Sequence[int] | None = None,
     out: str | Path | None = None,
     preprocessing: Preprocessing | None = None,
     progress: bool = False,
     on_event: Listener | None = None,
     **given: Any,
-) -> Run:
-    """Train ``network`` in place on ``dataset.train`` and return the run.
+) -> Run | list[Run]:
+    """Train ``network`` in place on ``dataset.train`` and return the run, or one run for each of ``seeds``.
 
     The validation rows are looked at after every epoch; the test rows never. One seed, machine and
     number of threads give the same weights to the bit.
@@ -63,20 +80,26 @@ def fit(
         Its ``train`` and ``validation`` splits are used.
     options
         As a value; keywords such as ``epochs=5`` add to it or replace it. See :class:`TrainingOptions`.
+    seeds
+        Train so many networks of ``network``'s description, which itself is left as it is: each run equals, to the
+        bit, ``fit(Network(network.specification, seed=s), dataset, options, seed=s)``. The fused engine computes
+        ``threads`` of them at a time, each on a thread of its own; the plain one, one after another.
     out
         A folder that must not hold anything yet. Checkpoints go there after every epoch, and the finished
-        run; without it nothing is written.
+        run; without it nothing is written. With ``seeds`` it holds a run folder ``seed-…`` for each.
     preprocessing
         From raw rows to network input; None fits one on the training rows alone.
     progress
         Show a bar on standard error, if that is a terminal.
     on_event
-        Called with ``{"event": "step", …}`` now and then and ``{"event": "epoch", …}`` after each epoch.
+        Called with ``{"event": "step", …}`` now and then and ``{"event": "epoch", …}`` after each epoch; with
+        ``seeds`` the events name their ``"seed"``, and come one at a time from the threads that train.
 
     Raises
     ------
     UsageError
-        For wrong options, all at once.
+        For wrong options, all at once; for seeds that are not different whole numbers; for seeds and a network that
+        is no :class:`Network`.
     ShapeError, DataError
         If network and data set do not fit.
     RunError
@@ -86,7 +109,7 @@ def fit(
     UnavailableError
         If the device or engine is not there.
     KeyboardInterrupt
-        On Ctrl-C, after saving a checkpoint where ``out`` is given.
+        On Ctrl-C, after saving a checkpoint where ``out`` is given. What ends one of several runs ends all.
 
     Examples
     --------
@@ -94,12 +117,18 @@ def fit(
     >>> run = s1.fit(s1.Network("784-32-10"), s1.load("digits"), epochs=2)
     >>> len(run.history), run.network.training
     (2, False)
+    >>> runs = s1.fit(s1.Network("784-32-10"), s1.load("digits"), epochs=2, seeds=[0, 1, 2])
+    >>> [run.options.seed for run in runs], runs[0].history["train_loss"] == run.history["train_loss"]
+    ([0, 1, 2], True)
     """
     options = TrainingOptions.of(**{**(options.to_json() if options else {}), **given})
     preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)
     plan = Plan(network, dataset, preprocessing, options, _device(options.device))
+    chosen = checked_seeds(seeds, network) if seeds is not None else None
     _check_fit(plan)
     folder = new_folder(Path(out)) if out is not None else None
+    if chosen is not None:
+        return train_seeds(plan, chosen, folder, progress, on_event)
     return _train(plan, Progress(), {}, folder, progress, on_event)
 
 
@@ -164,124 +193,8 @@ def _train(
     show: bool,
     on_event: Listener | None,
 ) -> Run:
-    """Train from ``state`` to the end, saving into ``folder``, and return the run."""
-    options, dataset = plan.options, plan.dataset
-    fingerprint = dataset.fingerprint
-    task = _task(plan, fingerprint)
-    with ExitStack() as stack:
-        bar = stack.enter_context(ProgressBar(plan.steps_per_epoch, options.epochs)) if show else None
-        listeners = [listener for listener in (bar, on_event) if listener is not None]
-        stack.enter_context(torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []))
-        threads = stack.enter_context(_threads(plan))
-        interrupted = stack.enter_context(interruptible())
-        engine = FusedEngine(plan, threads) if _fuses(plan) else PlainEngine(plan)
-        stack.callback(engine.finish)
-        if tensors:
-            engine.restore(tensors)
-
-        def save() -> None:
-            if folder is not None:
-                save_checkpoint(folder, state, _finite(engine.state(), state, options), task)
-
-        save()
-        while state.epoch < options.epochs and not _stops_early(state, options):
-            for _ in _epoch(engine, state, listeners, save):
-                if interrupted():
-                    save()
-                    raise KeyboardInterrupt
-    if options.early_stopping is not None and state.best:
-        plan.network.load_state_dict(state.best)
-    run = Run(
-        network=plan.network.eval(),
-        preprocessing=plan.preprocessing,
-        classes=dataset.classes,
-        history=History(tuple(state.rows)),
-        options=options,
-        name=folder.resolve().name if folder is not None else dataset.name,
-        data=dataset.source or dataset.name,
-        label=dataset.label,
-        fingerprint=fingerprint,
-        image_shape=dataset.image_shape,
-    )
-    if folder is not None:
-        write_run(run, folder)
-        remove_checkpoints(folder)
-    return run
-
-
-def _epoch(engine: PlainEngine, state: Progress, listeners: list[Listener], save: Callable[[], None]) -> Iterator[None]:
-    """Finish the epoch under way and save it; yield between steps and at its end."""
-    plan = engine.plan
-    started = saved = time.perf_counter()
-    before = state.seconds
-    for _ in engine.train_epoch(state):
-        state.seconds = before + time.perf_counter() - started
-        rows = min(state.step * plan.options.batch_size, len(plan.dataset.train))
-        _tell(listeners, event="step", epoch=state.epoch + 1, step=state.step, **_means(state, rows))
-        if time.perf_counter() - saved > _SECONDS_BETWEEN_SAVES:
-            save()
-            saved = time.perf_counter()
-        yield
-    validation_loss, validation_accuracy = engine.validate()
-    if len(plan.dataset.validation) and not math.isfinite(validation_loss):
-        raise _diverged(validation_loss, state, plan.options)
-    state.seconds = before + time.perf_counter() - started
-    row = {
-        "epoch": state.epoch + 1,
-        **_means(state, len(plan.dataset.train)),
-        "validation_loss": validation_loss,
-        "validation_accuracy": validation_accuracy,
-        "seconds": state.seconds,
-    }
-    state.rows.append(row)
-    state.epoch, state.step, state.loss_sum, state.correct, state.seconds = state.epoch + 1, 0, 0.0, 0, 0.0
-    if plan.options.early_stopping is not None:
-        keep_best(state, engine.network, validation_loss)
-    save()
-    _tell(listeners, event="epoch", **row)
-    yield
-
-
-def _means(state: Progress, rows: int) -> dict[str, float]:
-    return {"train_loss": state.loss_sum / rows, "train_accuracy": state.correct / rows}
-
-
-def _tell(listeners: list[Listener], **event: Any) -> None:
-    for listener in listeners:
-        listener(event)
-
-
-def _stops_early(state: Progress, options: TrainingOptions) -> bool:
-    return options.early_stopping is not None and state.epoch - state.best_epoch >= options.early_stopping
-
-
-def _finite(tensors: dict[str, torch.Tensor], state: Progress, options: TrainingOptions) -> dict[str, torch.Tensor]:
-    """Return the tensors if the weights are finite: a checkpoint must be one that training can go on from."""
-    weights = [tensor for name, tensor in tensors.items() if name.startswith("network.")]
-    if not all(bool(torch.isfinite(weight).all()) for weight in weights):
-        raise _diverged(math.nan, state, options)
-    return tensors
-
-
-def _diverged(loss: float, state: Progress, options: TrainingOptions) -> TrainingError:
-    place = {"epoch": state.epoch + 1, "step": state.step}
-    return TrainingError("training-diverged", loss=loss, lr=options.learning_rate, **place)
-
-
-def _task(plan: Plan, fingerprint: str) -> dict[str, Any]:
-    """Return what a checkpoint remembers of the task, as plain values."""
-    specification = getattr(plan.network, "specification", None)
-    described = None
-    if isinstance(specification, Specification):
-        described = [str(specification), specification.activation, specification.dropout]
-    return {
-        "options": plan.options.to_json(),
-        "preprocessing": plan.preprocessing.to_json(),
-        "specification": described,
-        "source": plan.dataset.source or plan.dataset.name,
-        "label": plan.dataset.label,
-        "fingerprint": fingerprint,
-    }
+    with listening(plan, show, on_event) as listeners, surroundings(plan) as around:
+        return train(plan, state, tensors, folder, listeners, around)
 
 
 def _check_fit(plan: Plan) -> None:
@@ -310,37 +223,9 @@ def _check_fit(plan: Plan) -> None:
         raise ShapeError("training-classes", shape=shape, rows=len(first), classes=len(dataset.classes))
 
 
-def _fuses(plan: Plan) -> bool:
-    """Whether the fused engine computes the steps: wherever it can, unless the plain one was asked for."""
-    return plan.options.engine != "plain" and fused_takes(plan)
-
-
 def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UnavailableError("device-unavailable", device=name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)
-
-
-@contextmanager
-def _threads(plan: Plan) -> Iterator[int]:
-    """Compute with ``options.threads``, ``SUMTOONE_THREADS``, or what suits the network's size, inside the block.
-
-    Gives the number for an engine that decides by itself what suits the network.
-    """
-    wanted, named = plan.options.threads, os.environ.get("SUMTOONE_THREADS", "")
-    if wanted is None and named:
-        if not (named.isascii() and named.isdigit() and int(named) > 0):
-            raise UsageError("training-count", name="SUMTOONE_THREADS", given=repr(named), low=1)
-        wanted = int(named)
-    before = torch.get_num_threads()
-    most = wanted or before
-    products = plan.options.batch_size * sum(parameter.numel() for parameter in plan.network.parameters())
-    if wanted is None and products <= _PRODUCTS_FOR_ONE_THREAD:
-        wanted = 1
-    torch.set_num_threads(wanted or before)
-    try:
-        yield most
-    finally:
-        torch.set_num_threads(before)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -10,12 +11,25 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sumtoone.language import text
+from sumtoone.training.state import Plan
+
+Listener = Callable[[Mapping[str, Any]], None]
+
+
+@contextmanager
+def listening(plan: Plan, show: bool, on_event: Listener | None, runs: int = 1) -> Iterator[list[Listener]]:
+    """Give who is told of so many runs' events: a bar where one is to be shown, and ``on_event``."""
+    with ProgressBar(plan.steps_per_epoch, plan.options.epochs, runs) if show else nullcontext() as bar:
+        yield [listener for listener in (bar, on_event) if listener is not None]
 
 
 class ProgressBar:
-    """A bar on standard error that takes the events of ``fit``; use it as a context manager."""
+    """A bar on standard error that takes the events of ``fit``; use it as a context manager.
 
-    def __init__(self, steps_per_epoch: int, epochs: int) -> None:
+    Of several runs it shows the steps of all, and the words of the one that was heard of last.
+    """
+
+    def __init__(self, steps_per_epoch: int, epochs: int, runs: int = 1) -> None:
         console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -27,7 +41,8 @@ class ProgressBar:
             transient=True,
         )
         self._steps, self._epochs = steps_per_epoch, epochs
-        self._task = self._bar.add_task("", total=steps_per_epoch * epochs)
+        self._task = self._bar.add_task("", total=steps_per_epoch * epochs * runs)
+        self._finished: dict[object, int] = {}
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
@@ -41,6 +56,7 @@ class ProgressBar:
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Move the bar to where the event says training is."""
         finished = (event["epoch"] - 1) * self._steps + event.get("step", self._steps)
+        self._finished[event.get("seed")] = finished
         words = text(
             "training.bar",
             epoch=event["epoch"],
@@ -48,4 +64,4 @@ class ProgressBar:
             loss=f"{event['train_loss']:.4f}",
             accuracy=f"{event['train_accuracy']:.2%}",
         )
-        self._bar.update(self._task, completed=finished, description=words)
+        self._bar.update(self._task, completed=sum(self._finished.values()), description=words)
