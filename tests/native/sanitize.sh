@@ -1,35 +1,60 @@
 #!/usr/bin/env bash
-# Builds the kernels and tests/native/sanitize.cpp with sanitizers in build/sanitize and runs them.
+# Builds the kernels and the programs beside this file with sanitizers in build/sanitize and runs them: all under
+# AddressSanitizer and UndefinedBehaviorSanitizer, the trainer's threads under ThreadSanitizer too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 compiler=${CXX:-g++}
 native=src/sumtoone/native
-build=build/sanitize
-flags=(-std=gnu++17 -O1 -g -ffp-contract=fast -fno-math-errno -fno-omit-frame-pointer -Wall -Wextra -Wno-psabi
+flags=(-std=gnu++17 -g -ffp-contract=fast -fno-math-errno -fno-omit-frame-pointer -Wall -Wextra -Wno-psabi
     -Wno-unused-parameter -Wno-uninitialized -Wno-maybe-uninitialized -I"$native")
-sanitizers=(-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all)
-mkdir -p "$build"
 
-sets=(baseline)
+# Each unit: its name, its source, its flags.
+units=("baseline kernels.cpp")
 case $(uname -m) in
     x86_64 | amd64)
-        sets+=(avx2 avx512)
+        avx512="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
+        units+=("avx2 kernels.cpp -mavx2 -mfma" "avx512 kernels.cpp $avx512")
         flags+=(-DSUMTOONE_X86)
+        if "$compiler" -mavx512bf16 -fsyntax-only -x c++ /dev/null 2>/dev/null; then
+            units[-1]+=" -DSUMTOONE_BFLOAT16"
+            units+=("avx512bf16 rounded.cpp $avx512 -mavx512bf16 -DSUMTOONE_BFLOAT16")
+            bfloat16=-DSUMTOONE_BFLOAT16
+        fi
         ;;
 esac
-declare -A options=([baseline]="" [avx2]="-mavx2 -mfma"
-    [avx512]="-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512")
 
-objects=()
-for name in "${sets[@]}"; do
-    # shellcheck disable=SC2086
-    "$compiler" "${flags[@]}" "${sanitizers[@]}" ${options[$name]} -DSUMTOONE_ISA="$name" \
-        -c "$native/kernels.cpp" -o "$build/$name.o" &
-    objects+=("$build/$name.o")
-done
-"$compiler" "${flags[@]}" "${sanitizers[@]}" -c tests/native/sanitize.cpp -o "$build/main.o"
-for job in $(jobs -p); do wait "$job"; done
-"$compiler" "${sanitizers[@]}" "${objects[@]}" "$build/main.o" -pthread -o "$build/sanitize"
+# build FOLDER SANITIZERS… -- PROGRAM…: every unit once, then each program with all of them.
+build() {
+    local folder=$1 sanitizers=() objects=() jobs=()
+    shift
+    while [[ $1 != -- ]]; do sanitizers+=("$1") && shift; done
+    shift
+    mkdir -p "$folder"
+    for unit in "${units[@]}"; do
+        read -r name source options <<<"$unit"
+        # shellcheck disable=SC2086
+        "$compiler" "${flags[@]}" "${sanitizers[@]}" $options -DSUMTOONE_ISA="$name" \
+            -c "$native/$source" -o "$folder/$name.o" &
+        jobs+=($!)
+        objects+=("$folder/$name.o")
+    done
+    for program in "$@"; do
+        "$compiler" "${flags[@]}" ${bfloat16:+"$bfloat16"} "${sanitizers[@]}" -c "tests/native/$program.cpp" \
+            -o "$folder/$program-main.o" &
+        jobs+=($!)
+    done
+    for job in "${jobs[@]}"; do wait "$job"; done
+    for program in "$@"; do
+        "$compiler" "${sanitizers[@]}" "${objects[@]}" "$folder/$program-main.o" -pthread -o "$folder/$program"
+    done
+}
+
 # The threads of the pool wait for ever, and what they hold is never given back.
-ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 "$build/sanitize" "$@"
+export ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+build build/sanitize -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -- sanitize trainer
+build/sanitize/sanitize "$@"
+build/sanitize/trainer
+
+build build/sanitize/threads -O1 -fsanitize=thread -- trainer
+TSAN_OPTIONS=halt_on_error=1 build/sanitize/threads/trainer 20
