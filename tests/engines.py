@@ -12,7 +12,7 @@ from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions
 from sumtoone.training.plain import PlainEngine
 from sumtoone.training.state import Plan, Progress
 
-ACTIVATIONS = ["sigmoid", "tanh", "relu", "leaky-relu", "identity"]
+ACTIVATIONS = ["sigmoid", "tanh", "relu", "leaky-relu", "gelu", "identity"]
 OPTIMIZERS: list[dict[str, Any]] = [
     {"optimizer": "sgd", "momentum": 0.0, "schedule": "constant"},
     {"optimizer": "sgd", "weight_decay": 0.01, "schedule": "cosine", "lr": 0.01},

@@ -35,7 +35,7 @@ Task random_task(bool large) {
   const double momentum = between(0, 1) * 0.9;
   Trainer::Settings settings{};
   settings.sizes = sizes, settings.batch = batch;
-  settings.activation = (sumtoone::Activation)between(0, 4);
+  settings.activation = (sumtoone::Activation)between(0, 5);
   settings.dropout = between(0, 1) * 0.3f, settings.smoothing = between(0, 1) * 0.1f;
   settings.optimizer = optimizer, settings.momentum = momentum, settings.decay = between(0, 1) * 0.01;
   settings.nesterov = momentum > 0 && between(0, 1);

@@ -68,6 +68,29 @@ inline Vector tanh_of(Vector z) {
   return choose(size < splat(0.625f), near, choose(z < Vector{}, -far, far));
 }
 
+// The share of a normal distribution below z. erf is x P(x^2) / Q(x^2) with the coefficients of Eigen and XLA, flat
+// beyond 4.
+inline Vector normal_below(Vector z) {
+  Vector x = larger(splat(-4.0f), z * splat(0.707106781f));
+  x = -larger(splat(-4.0f), -x);
+  const Vector s = x * x;
+  Vector p = splat(-2.72614225801306e-10f);
+  p = p * s + splat(2.77068142495902e-8f);
+  p = p * s + splat(-2.10102402082508e-6f);
+  p = p * s + splat(-5.69250639462346e-5f);
+  p = p * s + splat(-7.34990630326855e-4f);
+  p = p * s + splat(-2.95459980854025e-3f);
+  p = p * s + splat(-1.60960333262415e-2f);
+  Vector q = splat(-1.45660718464996e-5f);
+  q = q * s + splat(-2.13374055278905e-4f);
+  q = q * s + splat(-1.68282697438203e-3f);
+  q = q * s + splat(-7.37332916720468e-3f);
+  q = q * s + splat(-1.42647390514189e-2f);
+  return splat(0.5f) + splat(0.5f) * x * p / q;
+}
+
+inline Vector normal_density(Vector z) { return splat(0.398942280f) * exp_of(splat(-0.5f) * z * z); }
+
 constexpr float kLeakySlope = 0.01f;
 
 inline Vector activated(sumtoone::Activation activation, Vector z) {
@@ -76,12 +99,13 @@ inline Vector activated(sumtoone::Activation activation, Vector z) {
     case sumtoone::kTanh: return tanh_of(z);
     case sumtoone::kRelu: return larger(Vector{}, z);
     case sumtoone::kLeakyRelu: return choose(z < Vector{}, z * splat(kLeakySlope), z);
+    case sumtoone::kGelu: return z * normal_below(z);
     case sumtoone::kIdentity: break;
   }
   return z;
 }
 
-// The activation's derivative, from its value.
+// The activation's derivative, from its value; that of gelu does not follow from it.
 inline Vector slope_at(sumtoone::Activation activation, Vector value) {
   const Vector one = splat(1.0f);
   switch (activation) {
@@ -89,6 +113,7 @@ inline Vector slope_at(sumtoone::Activation activation, Vector value) {
     case sumtoone::kTanh: return one - value * value;
     case sumtoone::kRelu: return choose(value > Vector{}, one, Vector{});
     case sumtoone::kLeakyRelu: return choose(value > Vector{}, one, splat(kLeakySlope));
+    case sumtoone::kGelu:
     case sumtoone::kIdentity: break;
   }
   return one;
@@ -115,7 +140,10 @@ void activate(const Training& training, const Layer& layer, const Mask& mask, in
   for (int64_t row = begin; row < end; ++row) {
     float* values = layer.outputs + row * layer.out_stride;
     for (int64_t column = 0; column < layer.out; column += kWidth) {
-      Vector value = activated(training.activation, load(values + column));
+      const Vector sum = load(values + column);
+      if (layer.slopes)
+        store(layer.slopes + row * layer.out_stride + column, normal_below(sum) + sum * normal_density(sum));
+      Vector value = activated(training.activation, sum);
       if (mask.threshold) value *= mask(row * layer.out + column);
       store(values + column, value);
     }
@@ -135,7 +163,8 @@ void through_activation(const Training& training, const Layer& layer, const Mask
         value *= kept;
         delta *= mask(row * layer.out + column);
       }
-      store(deltas + column, delta * slope_at(training.activation, value));
+      const float* slopes = layer.slopes ? layer.slopes + row * layer.out_stride + column : nullptr;
+      store(deltas + column, delta * (slopes ? load(slopes) : slope_at(training.activation, value)));
     }
   }
 }

@@ -50,6 +50,7 @@ class Trainer {
       layer.inputs = inputs;
       layer.outputs = inputs = take(batch_ * layer.out_stride);
       layer.deltas = take(batch_ * layer.out_stride);
+      if (settings.activation == kGelu) layer.slopes = take(batch_ * layer.out_stride);
       if (rounded_) {
         layer.rounded = take_pairs(pairs(layer.in + 1) * padded(layer.out));
         if (place) layer.rounded_backward = take_pairs(pairs(layer.out) * padded(layer.in));

@@ -8,7 +8,7 @@
 
 namespace sumtoone {
 
-enum Activation { kIdentity, kSigmoid, kTanh, kRelu, kLeakyRelu };
+enum Activation { kIdentity, kSigmoid, kTanh, kRelu, kLeakyRelu, kGelu };
 enum Optimizer { kSgd, kAdam, kAdamW };
 
 // Two bfloat16, the first in the lower half: what lies beside each other along the axis that a product sums.
@@ -32,6 +32,7 @@ struct Layer {
   float* gradient;         // laid out like the weights; null where a batch is summed in one go
   float* inputs;           // (batch, in_stride); column `in` holds ones, which the bias is multiplied with
   float *outputs, *deltas; // (batch, out_stride) each; what the loss grows by for each logit or hidden sum
+  float* slopes;           // like the outputs: the activation's derivative, where it does not follow from its value; or null
   int64_t in_stride, out_stride;
 
   // Where the products take bfloat16: what they read. The batch's inputs then have no room of their own in float32

@@ -25,7 +25,7 @@ from sumtoone.training.schedules import learning_rate
 from sumtoone.training.state import Plan, Progress
 
 # As the kernels number them.
-_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky-relu")
+_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky-relu", "gelu")
 _OPTIMIZERS = ("sgd", "adam", "adamw")
 _SLOTS = {"weights": 0, "momentum_buffer": 1, "exp_avg": 1, "exp_avg_sq": 2}
 
