@@ -181,7 +181,8 @@ bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle net
   if (count == 0) return true;
   const auto& sizes = layers.sizes;
   const int64_t widest = *std::max_element(sizes.begin() + 1, sizes.end());
-  const sumtoone::Prediction task{(int)sizes.size() - 1, sizes.data(), widest, layers.addresses.data(), activation,
+  const sumtoone::Prediction task{(int)sizes.size() - 1, sizes.data(), widest, layers.addresses.data(),
+                                  (sumtoone::Activation)activation,
                                   Tensors::address<void>(rows), bytes, scale, shift,
                                   Tensors::address<float>(results), softmax};
   const sumtoone::Predictor predictor(*chosen, task, count);

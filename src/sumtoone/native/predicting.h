@@ -5,15 +5,12 @@
 
 namespace sumtoone {
 
-// Behind those that the fused engine trains.
-constexpr int kGelu = kLeakyRelu + 1;
-
 struct Prediction {
   int layers;
   const int64_t* sizes;            // (layers + 1,) inputs, hidden layers, classes
   int64_t widest;                  // of the hidden layers and classes
   const float* const* parameters;  // of each layer its weight (out, in) and its bias (out,), as PyTorch keeps them
-  int activation;
+  Activation activation;
   const void* inputs;              // (N, in) float32; uint8 or float32 where there is a step
   bool bytes;
   const float *scale, *shift;      // (in,) the step to the network's inputs, or null
