@@ -96,6 +96,13 @@ def test_so_many_at_a_time(dataset: Dataset, threads: int) -> None:
     assert threading.main_thread().name not in names
 
 
+def test_nothing_but_the_description_counts(dataset: Dataset) -> None:
+    network = build()
+    network.layers[0].register_forward_hook(lambda *given: 1 / 0)
+    (run,) = fit(network.double().requires_grad_(False), dataset, OPTIONS, seeds=[1])
+    assert weights(run.network) == weights(alone(dataset, 1, "auto").network)
+
+
 def test_rows_that_are_not_contiguous(dataset: Dataset) -> None:
     strided = replace(dataset, train=Split(dataset.train.inputs.T.contiguous().T, dataset.train.labels))
     (run,) = fit(build(), strided, OPTIONS, seeds=[1])
@@ -184,7 +191,7 @@ def test_seeds_that_are_none(dataset: Dataset, seeds: list[Any]) -> None:
     )
 
 
-@pytest.mark.parametrize("seeds", [3, "012"])
+@pytest.mark.parametrize("seeds", [3, 0.5, "012"])
 def test_a_number_of_seeds_is_no_list(dataset: Dataset, seeds: Any) -> None:
     with pytest.raises(UsageError) as caught:
         fit(build(), dataset, seeds=seeds)

@@ -18,7 +18,7 @@ from sumtoone.specification import Specification
 from sumtoone.training.checkpoints import newest_checkpoint, remove_checkpoints
 from sumtoone.training.fused import takes as fused_takes
 from sumtoone.training.progress import Listener, listening
-from sumtoone.training.seeds import checked_seeds, train_seeds
+from sumtoone.training.seeds import checked, train_seeds
 from sumtoone.training.session import surroundings, train
 from sumtoone.training.state import Plan, Progress
 
@@ -122,12 +122,13 @@ def fit(
     ([0, 1, 2], True)
     """
     options = TrainingOptions.of(**{**(options.to_json() if options else {}), **given})
+    if seeds is not None:
+        chosen, network = checked(seeds, network)
     preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)
     plan = Plan(network, dataset, preprocessing, options, _device(options.device))
-    chosen = checked_seeds(seeds, network) if seeds is not None else None
     _check_fit(plan)
     folder = new_folder(Path(out)) if out is not None else None
-    if chosen is not None:
+    if seeds is not None:
         return train_seeds(plan, chosen, folder, progress, on_event)
     return _train(plan, Progress(), {}, folder, progress, on_event)
 

@@ -8,7 +8,7 @@ The plain engine draws dropout from torch's own random state, of which a process
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import replace
@@ -32,16 +32,16 @@ _SECONDS_BETWEEN_LOOKS = 0.05
 _Task = Callable[[Surroundings], Run]
 
 
-def checked_seeds(seeds: Sequence[int], network: nn.Module) -> tuple[int, ...]:
-    """Return the seeds, as numbers that options take.
+def checked(seeds: Sequence[int], network: nn.Module) -> tuple[tuple[int, ...], Network]:
+    """Return the seeds, as numbers that options take, and a network of the same description, as it was built.
 
     Raises
     ------
     UsageError
-        If they are not different whole numbers, or the network is no :class:`Network`: a description of its own
-        is what its weights are drawn anew from.
+        If they are not different whole numbers, or the network is no :class:`Network`: weights are drawn anew from
+        a description.
     """
-    if isinstance(seeds, int | str | bytes):
+    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
         raise UsageError("training-seeds", given=repr(seeds))
     chosen = tuple(seeds)
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 for seed in chosen)
@@ -49,13 +49,13 @@ def checked_seeds(seeds: Sequence[int], network: nn.Module) -> tuple[int, ...]:
         raise UsageError("training-seeds", given=repr(list(chosen)))
     if type(network) is not Network:
         raise UsageError("training-seeds-network", kind=type(network).__name__)
-    return chosen
+    return chosen, Network(network.specification)
 
 
 def train_seeds(
     plan: Plan, seeds: tuple[int, ...], folder: Path | None, show: bool, on_event: Listener | None
 ) -> list[Run]:
-    """Train a network of the plan's description from each seed and return the runs in that order."""
+    """Train a network like the plan's, which :func:`checked` gave, from each seed; return the runs in that order."""
     plan = replace(plan, dataset=_in_one_piece(plan.dataset))
     folders = [None if folder is None else new_folder(folder / f"seed-{seed}") for seed in seeds]
     with listening(plan, show, on_event, len(seeds)) as listeners, surroundings(plan) as around:
@@ -77,7 +77,7 @@ def _in_one_piece(dataset: Dataset) -> Dataset:
 
 def _task(plan: Plan, seed: int, folder: Path | None, tell: Callable[[int], Listener]) -> _Task:
     def task(around: Surroundings) -> Run:
-        assert isinstance(plan.network, Network), "checked_seeds() was asked"
+        assert isinstance(plan.network, Network), "checked() was asked"
         network = Network(plan.network.specification, seed=seed)
         own = replace(plan, network=network, options=replace(plan.options, seed=seed))
         return train(own, Progress(), {}, folder, [tell(seed)], around)
@@ -103,12 +103,13 @@ def _one_at_a_time(listeners: Sequence[Listener]) -> Callable[[int], Listener]:
 def _side_by_side(tasks: list[_Task], around: Surroundings) -> list[Run]:
     """Run up to ``around.threads`` tasks at a time; what ends one ends all, between two steps."""
     stop, threads = threading.Event(), torch.get_num_threads()
+    each = around.threads if len(tasks) == 1 else 1
 
     def run(task: _Task) -> Run:
         try:
             if stop.is_set():
                 raise KeyboardInterrupt
-            return task(Surroundings(1, stop.is_set))
+            return task(Surroundings(each, stop.is_set))
         except BaseException:
             stop.set()
             raise
