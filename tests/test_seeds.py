@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +89,7 @@ def test_so_many_at_a_time(dataset: Dataset, threads: int) -> None:
         if event["event"] == "epoch" and event["epoch"] == 3:
             del together[event["seed"]]
         names.add(threading.current_thread().name)
+        time.sleep(0.001)  # for whoever does not wait for its turn
         turns.release()
 
     fit(build(), dataset, epochs=3, batch_size=4, seeds=range(5), threads=threads, on_event=listen)
@@ -143,11 +145,11 @@ def test_an_error_in_one_ends_all(dataset: Dataset, tmp_path: Path, engine: str)
 
     with pytest.raises(_Stop):
         fit(
-            build(), dataset, epochs=2000, batch_size=4, engine=engine, threads=2,
+            build(), dataset, epochs=60, batch_size=4, engine=engine, threads=2,
             seeds=[1, 2, 3], out=tmp_path / "runs", on_event=listen,
         )  # fmt: skip
     assert heard[3] == 0
-    assert heard[2] < 2000
+    assert heard[2] < 100
 
 
 @pytest.mark.parametrize("engine", ENGINES)
