@@ -2,6 +2,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# The benchmarks have an environment of their own, .venv-bench, made from benchmarks/constraints.txt.
+BENCH := .venv-bench/bin
+# What the benchmarks are told: make bench BENCHMARKS='--only epoch,inference --rounds 3'
+BENCHMARKS ?=
 # What pytest is told besides: make test PYTEST=tests/test_network.py
 PYTEST ?= --cov
 
@@ -23,16 +27,23 @@ check: .venv/installed
 sanitize:
 	tests/native/sanitize.sh
 
-bench: .venv/installed
-	$(BIN)/python -m benchmarks
+bench: .venv-bench/installed
+	$(BENCH)/python -m benchmarks $(BENCHMARKS)
 
 notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py
 
-.venv/installed: pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/native/*.h)
+KERNELS := CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/native/*.h)
+
+.venv/installed: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
+.venv-bench/installed: pyproject.toml benchmarks/constraints.txt $(KERNELS)
+	test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
+	$(BENCH)/python -m pip install --quiet --constraint benchmarks/constraints.txt --editable '.[bench]'
+	touch $@
+
 clean:
-	rm -rf .venv build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -23,12 +23,13 @@ NUMBERS = 20_000_000
 Call = Callable[[], object]
 
 
-def measure(rounds: int, numbers: int = NUMBERS) -> dict[str, Any]:
+def measure(rounds: int, quick: bool) -> dict[str, Any]:
     """Return the record: for each number of classes, seconds, ratios and shares of the copy's speed."""
+    numbers = 200_000 if quick else NUMBERS
     rows = [_one_width(classes, numbers // classes, rounds) for classes in CLASSES]
     return {
         "what": f"float32 tensors of {numbers:,} numbers, last dimension",
-        "machine": machine(["torch", "sumtoone"]),
+        "machine": machine(["torch", "jax", "sumtoone"]),
         "rounds": rounds,
         "path": _path(),
         "widths": rows,
@@ -62,6 +63,8 @@ def _one_width(classes: int, rows: int, rounds: int) -> dict[str, Any]:
     contenders: list[tuple[str, Call]] = [("copy", lambda: out.copy_(x)), ("clone", x.clone)]
     for name, (ours, theirs) in calls.items():
         contenders += [(f"{name}: ours", ours), (f"{name}: torch", theirs)]
+    peers = _peers(x)
+    contenders += peers.items()
     threads = range(1, (os.cpu_count() or 1) + 1)
     seconds = interleaved(
         [Contender(f"{name}, {count}", _threaded(call, count)) for name, call in contenders for count in threads],
@@ -78,8 +81,27 @@ def _one_width(classes: int, rows: int, rounds: int) -> dict[str, Any]:
             for name in ("copy", "clone", "softmax: ours", "softmax: torch")
         },
         "share_of_copy": ratios(seconds, best["copy"], best["softmax: ours"]),
+        "peers": {name: ratios(seconds, best[name], best["softmax: ours"]) for name in peers},
         "faster": {name: ratios(seconds, best[f"{name}: torch"], best[f"{name}: ours"]) for name in calls},
     }
+
+
+def _peers(x: Tensor) -> dict[str, Call]:
+    """Return other ways to a softmax of the same numbers; JAX, where it is installed, always uses all cores."""
+    torch.compiler.reset()  # one compilation for each width and number of threads would be too many to keep
+    compiled = torch.compile(torch.softmax, dynamic=False)
+
+    def by_hand() -> Tensor:
+        exponentials = x.exp()
+        return exponentials / exponentials.sum(dim=1, keepdim=True)
+
+    peers: dict[str, Call] = {"by hand": by_hand, "torch.compile": lambda: compiled(x, 1)}
+    try:
+        import jax
+    except ImportError:
+        return peers
+    jitted, array = jax.jit(jax.nn.softmax), jax.device_put(x.numpy())
+    return {**peers, "jax.jit": lambda: jitted(array).block_until_ready()}
 
 
 def _small(rounds: int) -> dict[str, Any]:

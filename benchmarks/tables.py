@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,58 +12,132 @@ from benchmarks.protocol import RECORDS
 README = Path(__file__).parent.parent / "README.md"
 
 
-def plain_table(record: Mapping[str, Any]) -> str:
-    """Return the table of the plain engine's record."""
-    lines = ["| loop | seconds per epoch, median | least – most | threads |", "|---|---|---|---|"]
-    words = {
-        "fused": "`sumtoone`, fused engine, history included",
-        "plain": "`sumtoone`, plain engine, history included",
-        "by hand": "hand-written loop over float tensors in memory",
-        "lesson": "the lesson's `DataLoader` loop",
-    }
-    for name, described in words.items():
-        key = record["best"][name]
-        figures = record["seconds"][key]
-        threads = re.search(r"\d+", key.rpartition(",")[2])
-        lines.append(
-            f"| {described} | {figures['median']:.2f} | {figures['min']:.2f} – {figures['max']:.2f} "
-            f"| {threads[0] if threads else ''} |"
-        )
-    where = record["machine"]
-    quotients = ("plain / by hand", "lesson / plain", "by hand / fused", "lesson / fused")
-    said = "; ".join(
-        f"{name}: **{record[name]['median']:.2f}** ({record[name]['min']:.2f} – {record[name]['max']:.2f})"
-        for name in quotients
-    )
-    lines += [
-        "",
-        f"{said}. Ratios within a round, median and range of {record['rounds']} rounds; {record['what']}, "
-        f"best number of threads for each; {where['processor']}, {where['cores']} cores, "
-        f"PyTorch {where['versions']['torch']}, {where['date']}.",
+def epoch_table(record: Mapping[str, Any]) -> str:
+    """Return the table of one epoch: every contender, the limits, and how far ours is from them."""
+    lines = [
+        "| one epoch | seconds | threads | times ours | test accuracy | first epoch, s |",
+        "|---|---|---|---|---|---|",
     ]
-    return "\n".join(lines)
+    for precision in ("float32", "bfloat16"):
+        for name, contender in record[precision].get("contenders", {}).items():
+            lines.append(
+                f"| {name} | {_range(contender['seconds'])} | {contender['threads']} | {_range(contender['times'])} "
+                f"| {contender['judged']:.2%} | {contender['first']:.1f} |"
+            )
+    said = [
+        f"ours / limit in {precision}, {_threads(threads)}: **{ratio['median']:.2f}** ({_ends(ratio)})"
+        for precision in ("float32", "bfloat16")
+        for threads, ratio in record[precision].get("over_limit", {}).items()
+    ]
+    machine = [
+        f"{words}, {_threads(threads)}: {rate['median']:.0f} {unit}"
+        for name, (words, unit) in _LIMITS.items()
+        for threads, rate in record["limits"].get(name, {}).items()
+    ]
+    lines += ["", "; ".join(said) + ".", "The machine's limits in the same rounds: " + "; ".join(machine) + "."]
+    return "\n".join([*lines, _footer(record)])
+
+
+_LIMITS = {
+    "limit": ("matrix products in float32", "GFLOP/s"),
+    "limit, bfloat16": ("in bfloat16", "GFLOP/s"),
+    "copy": ("copy", "GB/s"),
+}
+
+
+def accuracy_table(record: Mapping[str, Any]) -> str:
+    """Return the table of the time to 98 %."""
+    lines = [
+        "| to 98 % | seconds, mean | least – most | threads | times ours | mean accuracy | seeds that reach it |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, contender in record.get("contenders", {}).items():
+        lines.append(
+            f"| {name} | {contender['mean_seconds']:.2f} | {_ends(contender['seconds'])} | {contender['threads']} "
+            f"| {_range(contender['times'])} | {contender['mean_accuracy']:.2%} "
+            f"| {contender['seeds_that_reach_it']} of {record['rounds']} |"
+        )
+    return "\n".join([*lines, "", f"Recipe: {record['recipe']}.", _footer(record)])
+
+
+def shapes_table(record: Mapping[str, Any]) -> str:
+    """Return the table of the other networks and batches."""
+    lines = [
+        "| network | rows | batch | ours, s | ours / limit, 1 thread | 2 threads | PyTorch eager / ours |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in record["shapes"]:
+        contenders, limit = row.get("contenders", {}), row.get("over_limit", {})
+        ours, theirs = list(contenders.values()) or (None, None)
+        over = " | ".join(_range(limit.get(threads)) for threads in ("1", "2"))
+        lines.append(
+            f"| {row['network']} | {row['rows']:,} of {row['data']} | {row['batch']} "
+            f"| {_range(ours and ours['seconds'])} | {over} | {_range(theirs and theirs['times'])} |"
+        )
+    return "\n".join([*lines, "", _footer(record)])
+
+
+def inference_table(record: Mapping[str, Any]) -> str:
+    """Return the table of single calls: microseconds, and how many times ours."""
+    names = list(dict.fromkeys(name for size in record["sizes"] for name in size["contenders"]))
+    lines = [f"| rows | {' | '.join(f'{name}, µs' for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    for size in record["sizes"]:
+        cells = [
+            f"{found['seconds']['median'] * 1e6:.1f}, {_range(found['times'])} ×" if found else "–"
+            for found in (size["contenders"].get(name) for name in names)
+        ]
+        lines.append(f"| {size['rows']:,} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "×: times ours. " + _footer(record)])
+
+
+def _range(figures: Mapping[str, float] | None) -> str:
+    return f"{figures['median']:.2f} ({_ends(figures)})" if figures else "–"
+
+
+def _ends(figures: Mapping[str, float]) -> str:
+    return f"{figures['min']:.2f} – {figures['max']:.2f}"
+
+
+def _threads(count: str) -> str:
+    return "1 thread" if count == "1" else f"{count} threads"
+
+
+def _footer(record: Mapping[str, Any]) -> str:
+    """Return how and where it was measured, and who was missing and why."""
+    where = record["machine"]
+    parts = [record, *record.get("shapes", ()), *record.get("sizes", ())]
+    missing = {name: why for part in parts for name, why in part.get("missing", {}).items()}
+    versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items() if number != "-")
+    absent = "".join(f" Missing: {name} ({why})." for name, why in missing.items())
+    return (
+        f"Median and range of {record['rounds']} rounds, ratios within a round; {record['what']}; "
+        f"{where['processor']}, {where['cores']} cores, Python {where['python']}, {versions}, {where['date']}.{absent}"
+    )
 
 
 def softmax_table(record: Mapping[str, Any]) -> str:
     """Return the table of the softmax record."""
-    lines = [
-        "| classes | copy, GB/s | clone, GB/s | torch.softmax, GB/s | ours, GB/s | ours / copy | softmax | log_softmax "
-        "| softmax, both passes | cross entropy, both passes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+    peers = list(dict.fromkeys(name for row in record["widths"] for name in row.get("peers", ())))
+    headings = [
+        *("classes", "copy, GB/s", "clone, GB/s", "torch.softmax, GB/s", "ours, GB/s", "ours / copy"),
+        *("softmax", "log_softmax", "softmax, both passes", "cross entropy, both passes", *peers),
     ]
+    lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
     for row in record["widths"]:
-        speed, faster = row["gigabytes_per_second"], row["faster"]
+        speed, others = row["gigabytes_per_second"], row.get("peers", {})
         times = " | ".join(
-            f"{ratio['median']:.1f} × ({ratio['min']:.1f} – {ratio['max']:.1f})" for ratio in faster.values()
+            f"{ratio['median']:.1f} × ({ratio['min']:.1f} – {ratio['max']:.1f})"
+            for ratio in [*row["faster"].values(), *(others[name] for name in peers)]
         )
         lines.append(
             f"| {row['classes']} | {speed['copy']:.1f} | {speed['clone']:.1f} | {speed['softmax: torch']:.1f} "
             f"| {speed['softmax: ours']:.1f} | {row['share_of_copy']['median']:.0%} | {times} |"
         )
     small, where = record["small"], record["machine"]
+    than_peers = f"; against {', '.join(peers)}: softmax" if peers else ""
     lines += [
         "",
-        f"The last four columns: how many times faster than PyTorch. One call on (64, 10), one thread: "
+        f"×: how many times faster than PyTorch{than_peers}. One call on (64, 10), one thread: "
         f"{small['microseconds']['ours']:.1f} µs, PyTorch {small['microseconds']['torch']:.1f} µs "
         f"(ratio {small['ours / torch']['median']:.2f}). Median and range of {record['rounds']} rounds; "
         f"{record['what']}; kernels: {record['path']}; {where['processor']}, {where['cores']} cores, "
@@ -73,7 +146,13 @@ def softmax_table(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"softmax": softmax_table, "plain": plain_table}
+TABLES = {
+    "epoch": epoch_table,
+    "accuracy": accuracy_table,
+    "shapes": shapes_table,
+    "inference": inference_table,
+    "softmax": softmax_table,
+}
 
 
 def update_readme() -> None:

@@ -1,0 +1,167 @@
+"""Probabilities of 1, 64 and 1,024 images by 784-128-64-10: ours, PyTorch, onnxruntime and NumPy.
+
+Inside the timer: a thousand calls or fewer, each from rows of floats in memory to probabilities in memory.
+Outside: the network, its export and its compilation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.loops import torch_network
+from benchmarks.material import start_weights
+from benchmarks.protocol import comparison, counts_of_threads, entries, machine
+from benchmarks.workers import Session, Task, in_turns
+from sumtoone import Network
+
+OURS = "sumtoone"
+ROWS = (1, 64, 1024)
+# The largest difference from NumPy's float64 that a probability may have.
+TOLERANCE = 1e-5
+_PRODUCTS_PER_TURN = 1_000_000_000
+
+
+def measure(rounds: int, quick: bool) -> dict[str, Any]:
+    """Return the record: for each number of rows, seconds of one call and how many times ours."""
+    contenders: dict[str, Callable[[Task], Session]] = {
+        OURS: ours,
+        "PyTorch, eager": eager,
+        "PyTorch, torch.compile": compiled,
+        "onnxruntime": onnx,
+        "NumPy": numpy,
+    }
+    if quick:
+        del contenders["PyTorch, torch.compile"]
+    sizes = []
+    for rows in ROWS[:1] if quick else ROWS:
+        tasks = [Task(rows=rows, threads=threads) for threads in counts_of_threads(quick)]
+        results = in_turns(entries(contenders, tasks), rounds)
+        sizes.append({"rows": rows, "missing": results.missing, **comparison(results, OURS, list(contenders))})
+    return {
+        "what": "one call, float rows to probabilities, 784-128-64-10",
+        "machine": machine(),
+        "rounds": rounds,
+        "sizes": sizes,
+        "disagreeing": [
+            f"{name}, {size['rows']} rows"
+            for size in sizes
+            for name, contender in size["contenders"].items()
+            if not contender["judged"] <= TOLERANCE
+        ],
+    }
+
+
+def ours(task: Task) -> Session:
+    """``Network.probabilities``."""
+    torch.set_num_threads(task.threads)
+    network = Network(task.network).eval()
+    return _torch_session(task, network.probabilities)
+
+
+def eager(task: Task) -> Session:
+    """``nn.Sequential`` that ends in a softmax."""
+    torch.set_num_threads(task.threads)
+    return _torch_session(task, nn.Sequential(*torch_network(task)[0], nn.Softmax(dim=1)).eval())
+
+
+def compiled(task: Task) -> Session:
+    """The same under ``torch.compile``, for this very shape."""
+    torch.set_num_threads(task.threads)
+    network = nn.Sequential(*torch_network(task)[0], nn.Softmax(dim=1)).eval()
+    return _torch_session(task, torch.compile(network, dynamic=False))
+
+
+def onnx(task: Task) -> Session:
+    """onnxruntime on the graph of the same layers."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = task.threads
+    session = onnxruntime.InferenceSession(_exported(task), options, providers=["CPUExecutionProvider"])
+    x_ND = _rows(task).numpy()
+    return _session(task, lambda: session.run(None, {"x": x_ND})[0])
+
+
+def numpy(task: Task) -> Session:
+    """The same arithmetic in NumPy."""
+    return _session(task, _in_numpy(task, np.float32))
+
+
+def _in_numpy(task: Task, dtype: type[np.floating[Any]]) -> Callable[[], Any]:
+    layers = [(weight.numpy().T.astype(dtype), bias.numpy().astype(dtype)) for weight, bias in start_weights(task)]
+    x_ND = _rows(task).numpy().astype(dtype)
+
+    def call() -> Any:
+        values = x_ND
+        for weight, bias in layers[:-1]:
+            values = np.maximum(values @ weight + bias, 0)
+        logits = values @ layers[-1][0] + layers[-1][1]
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    return call
+
+
+def _exported(task: Task) -> bytes:
+    """Return the network as an ONNX file, with rows of any number."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes, weights, name = [], [], "x"
+    layers = start_weights(task)
+    for place, (weight, bias) in enumerate(layers):
+        weights += [
+            numpy_helper.from_array(weight.numpy(), f"w{place}"),
+            numpy_helper.from_array(bias.numpy(), f"b{place}"),
+        ]
+        nodes.append(helper.make_node("Gemm", [name, f"w{place}", f"b{place}"], [f"z{place}"], transB=1))
+        name = f"z{place}"
+        if place + 1 < len(layers):
+            nodes.append(helper.make_node("Relu", [name], [f"a{place}"]))
+            name = f"a{place}"
+    nodes.append(helper.make_node("Softmax", [name], ["p"], axis=1))
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", layers[0][0].shape[1]]),
+        helper.make_tensor_value_info("p", TensorProto.FLOAT, ["rows", layers[-1][0].shape[0]]),
+    ]
+    graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], weights)
+    # An opset and a format that many versions of the runtime read.
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def _rows(task: Task) -> Tensor:
+    assert task.rows is not None
+    return torch.rand(task.rows, 784, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def _torch_session(task: Task, network: Callable[[Tensor], Tensor]) -> Session:
+    x_ND = _rows(task)
+    return _session(task, lambda: network(x_ND))
+
+
+def _session(task: Task, call: Callable[[], Any]) -> Session:
+    assert task.rows is not None
+    products = task.rows * sum(weight.numel() for weight, _ in start_weights(task))
+    calls = max(10, min(1000, _PRODUCTS_PER_TURN // products))
+    exact = _in_numpy(task, np.float64)()
+
+    @torch.inference_mode()
+    def run(turn: int) -> float:
+        started = time.perf_counter()
+        for _ in range(calls):
+            call()
+        return (time.perf_counter() - started) / calls
+
+    @torch.inference_mode()
+    def judge() -> float:
+        return float(np.abs(np.asarray(call()) - exact).max())
+
+    run(0)
+    return Session(run, judge)

@@ -1,0 +1,207 @@
+"""The benchmarks' own arithmetic, their processes, and one quick run of all of them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import epoch, inference, limits, loops, material, protocol, shapes, tables
+from benchmarks.workers import Entry, Results, Session, Task, in_turns
+from sumtoone import Network
+from sumtoone.errors import UnavailableError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("network", ["784-128-64-10", "784-10", "32-64-64-3"])
+def test_flop_of_an_epoch_are_those_that_pytorch_counts(network: str) -> None:
+    model = Network(network)
+    x, y = torch.randn(7, model.specification.inputs), torch.zeros(7, dtype=torch.int64)
+    with FlopCounterMode(display=False) as counter:
+        F.cross_entropy(model(x), y).backward()
+    assert limits.training_flop(network, 7) == counter.get_total_flops()
+
+
+def test_the_limit_is_the_time_at_the_measured_rate() -> None:
+    small, large = (limits.matrix_products(Task("784-10", rows=rows)).run(0) for rows in (100, 100_000))
+    assert small is not None
+    assert large is not None
+    assert 100 < large / small < 10_000  # a thousand times the work, at rates measured twice
+
+
+def test_ratios_are_taken_within_a_round() -> None:
+    assert protocol.ratios({"a": [1.0, 4.0, 9.0], "b": [1.0, 2.0, 3.0]}, "a", "b") == {"median": 2, "min": 1, "max": 3}
+
+
+def _results(**judged: float) -> Results:
+    results = Results()
+    for name, figure in judged.items():
+        for threads in (1, 2):
+            key = (name, threads)
+            results.seconds[key] = [len(name) / threads, 2 * len(name) / threads]
+            results.judged[key] = [0.0, figure]
+            results.first[key] = 9.0
+    return results
+
+
+def test_a_comparison_takes_each_contender_at_its_best_number_of_threads() -> None:
+    results = _results(ours=0.9, eager=0.9, limit=math.nan)
+    results.seconds["eager", 2] = [50.0, 60.0]
+    found = protocol.comparison(results, "ours", ["ours", "eager"])
+    assert found["contenders"]["eager"] == {
+        "threads": 1,
+        "seconds": {"median": 7.5, "min": 5.0, "max": 10.0},
+        "first": 9.0,
+        "judged": 0.9,
+        "times": {"median": 2.5, "min": 2.5, "max": 2.5},
+    }
+    assert {name: ratio["median"] for name, ratio in found["over_limit"].items()} == {"1": 4 / 5, "2": 4 / 5}
+
+
+def test_a_comparison_without_ours_is_empty() -> None:
+    results = _results(eager=0.9)
+    assert protocol.comparison(results, "ours", ["ours", "eager"]) == {}
+    assert protocol.disagreeing({}, 0.1) == []
+
+
+@pytest.mark.parametrize(("wrong", "named"), [(0.904, []), (0.89, ["c"]), (0.91, ["c"]), (math.nan, ["c"])])
+def test_a_contender_that_computes_something_else_is_named(wrong: float, named: list[str]) -> None:
+    contenders = {name: {"judged": figure} for name, figure in {"a": 0.9, "b": 0.901, "c": wrong, "d": 0.9}.items()}
+    assert protocol.disagreeing({"contenders": contenders}, 0.005) == named
+
+
+def _counts(task: Task) -> Session:
+    turns: list[int] = []
+
+    def run(turn: int) -> float | None:
+        turns.append(turn)
+        return None if task.threads == 1 else 42.0
+
+    return Session(run, lambda: float(len(turns)) if turns == list(range(len(turns))) else math.nan)
+
+
+def _needs_what_is_not_there(task: Task) -> Session:
+    import a_library_that_nobody_wrote  # noqa: F401
+
+    raise AssertionError
+
+
+def _cannot(task: Task) -> Session:
+    raise UnavailableError("engine-unavailable", engine="fused")
+
+
+def _falls_over(task: Task) -> Session:
+    os._exit(3)
+
+
+def _threads_it_was_given(task: Task) -> Session:
+    return Session(lambda turn: None, lambda: float(os.environ["OMP_NUM_THREADS"]))
+
+
+def test_processes_take_turns_and_time_themselves() -> None:
+    before = dict(os.environ)
+    found = in_turns(
+        [
+            Entry("counts", _counts, Task()),
+            Entry("counts", _counts, Task(threads=2)),
+            Entry("threads", _threads_it_was_given, Task(threads=2)),
+            Entry("needs", _needs_what_is_not_there, Task()),
+            Entry("cannot", _cannot, Task()),
+        ],
+        rounds=2,
+    )
+    assert found.judged == {("counts", 1): [2.0, 3.0], ("counts", 2): [2.0, 3.0], ("threads", 2): [2.0, 2.0]}
+    assert found.seconds["counts", 2] == [42.0, 42.0]
+    assert all(0 <= seconds < 1 for seconds in found.seconds["counts", 1])
+    assert found.missing == {
+        "needs": "not installed: a_library_that_nobody_wrote",
+        "cannot": UnavailableError("engine-unavailable", engine="fused").message,
+    }
+    assert dict(os.environ) == before
+
+
+def test_a_process_that_ends_is_named() -> None:
+    with pytest.raises(RuntimeError, match=r"^the process of falls ended; what it last said is above$"):
+        in_turns([Entry("falls", _falls_over, Task())], rounds=1)
+
+
+def test_all_rows_train_and_none_validate() -> None:
+    given = material.dataset(Task(data="digits"))
+    assert (len(given.train), len(given.validation)) == (material.rows_of("digits"), 0)
+    synthetic = material.dataset(Task("32-64-64-3", material.SYNTHETIC, 500))
+    assert synthetic.train.inputs.shape == (500, 32)
+    assert set(synthetic.train.labels.tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("contender", [loops.plain, loops.by_hand, loops.lesson])
+def test_every_loop_trains_on_all_rows(contender: type[Session]) -> None:
+    session = contender(Task("784-16-10", "digits", 1_000, 32))
+    before = session.judge()
+    for turn in range(3):
+        session.run(turn)
+    assert session.judge() > before + 0.2
+
+
+@pytest.mark.parametrize("rows", [1, 64])
+@pytest.mark.parametrize("contender", [inference.ours, inference.eager, inference.numpy])
+def test_every_prediction_is_that_of_float64(contender: type[Session], rows: int) -> None:
+    assert contender(Task(rows=rows)).judge() <= inference.TOLERANCE
+
+
+def test_a_quick_run_measures_everything_and_writes_nothing(tmp_path: Path) -> None:
+    """In an environment without the other libraries, which are then said to be missing."""
+    before = {path: path.read_bytes() for path in protocol.RECORDS.glob("*.json")}
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--only", "epoch"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"| {epoch.OURS} |" in done.stdout
+    assert f"| {epoch.LESSON} |" in done.stdout
+    assert "record:" not in done.stdout
+    assert {path: path.read_bytes() for path in protocol.RECORDS.glob("*.json")} == before
+
+
+def test_what_is_not_a_section_is_refused() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--only", "epoch,speed"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "python -m benchmarks: error: there is no speed; there are epoch, accuracy, shapes, inference, softmax"
+    )
+
+
+def test_every_record_has_a_table_and_agreed() -> None:
+    paths = sorted(protocol.RECORDS.glob("*.json"))
+    assert [path.stem for path in paths] == sorted(tables.TABLES)
+    for path in paths:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        assert record.get("disagreeing", []) == []
+        assert tables.TABLES[path.stem](record).startswith("| ")
+
+
+def test_the_shapes_are_those_that_are_promised() -> None:
+    assert [(task.network, task.batch_size) for task in shapes.SHAPES[:4]] == [
+        ("784-256-10", 64),
+        ("784-512-512-10", 64),
+        ("784-2048-2048-10", 64),
+        ("32-64-64-3", 64),
+    ]
+    assert [task.batch_size for task in shapes.SHAPES[4:]] == [16, 64, 256, 1024, 4096]
