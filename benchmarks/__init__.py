@@ -1,1 +1,1 @@
-"""Speed and memory as ratios, measured in one run; see ``protocol.py`` for how."""
+"""Speed as ratios, measured in one run; see ``protocol.py`` for how."""

@@ -67,13 +67,13 @@ def ours(task: Task) -> Session:
 def eager(task: Task) -> Session:
     """``nn.Sequential`` that ends in a softmax."""
     torch.set_num_threads(task.threads)
-    return _torch_session(task, nn.Sequential(*torch_network(task)[0], nn.Softmax(dim=1)).eval())
+    return _torch_session(task, nn.Sequential(*torch_network(task), nn.Softmax(dim=1)).eval())
 
 
 def compiled(task: Task) -> Session:
     """The same under ``torch.compile``, for this very shape."""
     torch.set_num_threads(task.threads)
-    network = nn.Sequential(*torch_network(task)[0], nn.Softmax(dim=1)).eval()
+    network = nn.Sequential(*torch_network(task), nn.Softmax(dim=1)).eval()
     return _torch_session(task, torch.compile(network, dynamic=False))
 
 

@@ -104,7 +104,7 @@ def skorch(task: Task) -> Session:
     torch.set_num_threads(task.threads)
     x_ND, y_N, x_test, y_test = floats(dataset(task))
     classifier = NeuralNetClassifier(
-        torch_network(task)[0],
+        torch_network(task),
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.SGD,
         optimizer__momentum=MOMENTUM,

@@ -66,8 +66,8 @@ def check(given: Dataset, options: TrainingOptions, step: Preprocessing) -> None
     fit(network, replace(given, train=given.test), replace(options, epochs=1), preprocessing=step)
 
 
-def torch_network(task: Task) -> tuple[nn.Sequential, torch.optim.Optimizer]:
-    """Return the task's network in PyTorch's own words, and its fused SGD."""
+def torch_network(task: Task) -> nn.Sequential:
+    """Return the task's network in PyTorch's own words."""
     layers: list[nn.Module] = []
     with torch.no_grad():
         for weight, bias in start_weights(task):
@@ -75,18 +75,23 @@ def torch_network(task: Task) -> tuple[nn.Sequential, torch.optim.Optimizer]:
             linear.weight.copy_(weight)
             linear.bias.copy_(bias)
             layers += [linear, nn.ReLU()]
-    network = nn.Sequential(*layers[:-1])
-    return network, torch.optim.SGD(network.parameters(), learning_rate(task), MOMENTUM, fused=True)
+    return nn.Sequential(*layers[:-1])
+
+
+def _sgd(network: nn.Module, task: Task) -> torch.optim.Optimizer:
+    """Return a new optimizer for an epoch: its momentum starts at 0, as it does in each ``fit``."""
+    return torch.optim.SGD(network.parameters(), learning_rate(task), MOMENTUM, fused=True)
 
 
 def by_hand(task: Task) -> Session:
     """The loop one writes who knows PyTorch: tensors in memory, a permutation, fused SGD; autocast for bfloat16."""
     torch.set_num_threads(task.threads)
     x_ND, y_N, x_test, y_test = floats(dataset(task))
-    network, optimizer = torch_network(task)
+    network = torch_network(task)
     dtype = torch.bfloat16 if task.precision == "bfloat16" else None
 
     def run(turn: int) -> None:
+        optimizer = _sgd(network, task)
         for rows_B in torch.randperm(len(y_N)).split(task.batch_size):
             optimizer.zero_grad()
             with torch.autocast("cpu", dtype) if dtype else nullcontext():
@@ -104,7 +109,7 @@ def compiled(task: Task) -> Session:
     """
     torch.set_num_threads(task.threads)
     x_ND, y_N, x_test, y_test = floats(dataset(task))
-    network, _ = torch_network(task)
+    network = torch_network(task)
     weights = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     velocity = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     lr = learning_rate(task)
@@ -152,10 +157,11 @@ def lesson(task: Task) -> Session:
     torch.set_num_threads(task.threads)
     given = dataset(task)
     _, _, x_test, y_test = floats(replace(given, train=given.test))
-    network, optimizer = torch_network(task)
+    network = torch_network(task)
     loader = DataLoader(_Images(given), batch_size=task.batch_size, shuffle=True)
 
     def run(turn: int) -> None:
+        optimizer = _sgd(network, task)
         for images, labels in loader:
             optimizer.zero_grad()
             loss = F.cross_entropy(network(images.view(images.shape[0], -1)), labels)
