@@ -35,9 +35,8 @@ def main() -> None:
         print(tables.TABLES[name](record), end="\n\n", flush=True)
         if not given.quick:
             print("record:", write_record(name, record), end="\n\n", flush=True)
+            tables.update_readme()
         disagreeing += [f"{name}: {whose}" for whose in record.get("disagreeing", ())]
-    if not given.quick:
-        tables.update_readme()
     if disagreeing:
         raise SystemExit("these did not compute the same: " + "; ".join(disagreeing))
 

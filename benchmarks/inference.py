@@ -51,7 +51,7 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
         "disagreeing": [
             f"{name}, {size['rows']} rows"
             for size in sizes
-            for name, contender in size["contenders"].items()
+            for name, contender in size.get("contenders", {}).items()
             if not contender["judged"] <= TOLERANCE
         ],
     }

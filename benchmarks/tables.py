@@ -48,12 +48,12 @@ _LIMITS = {
 def accuracy_table(record: Mapping[str, Any]) -> str:
     """Return the table of the time to 98 %."""
     lines = [
-        "| to 98 % | seconds, mean | least – most | threads | times ours | mean accuracy | seeds that reach it |",
+        "| to 98 % | seconds, mean | seconds, median | threads | times ours | mean accuracy | seeds that reach it |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, contender in record.get("contenders", {}).items():
         lines.append(
-            f"| {name} | {contender['mean_seconds']:.2f} | {_ends(contender['seconds'])} | {contender['threads']} "
+            f"| {name} | {contender['mean_seconds']:.2f} | {_range(contender['seconds'])} | {contender['threads']} "
             f"| {_range(contender['times'])} | {contender['mean_accuracy']:.2%} "
             f"| {contender['seeds_that_reach_it']} of {record['rounds']} |"
         )
@@ -79,12 +79,12 @@ def shapes_table(record: Mapping[str, Any]) -> str:
 
 def inference_table(record: Mapping[str, Any]) -> str:
     """Return the table of single calls: microseconds, and how many times ours."""
-    names = list(dict.fromkeys(name for size in record["sizes"] for name in size["contenders"]))
+    names = list(dict.fromkeys(name for size in record["sizes"] for name in size.get("contenders", ())))
     lines = [f"| rows | {' | '.join(f'{name}, µs' for name in names)} |", "|---" * (len(names) + 1) + "|"]
     for size in record["sizes"]:
         cells = [
             f"{found['seconds']['median'] * 1e6:.1f}, {_range(found['times'])} ×" if found else "–"
-            for found in (size["contenders"].get(name) for name in names)
+            for found in (size.get("contenders", {}).get(name) for name in names)
         ]
         lines.append(f"| {size['rows']:,} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", "×: times ours. " + _footer(record)])

@@ -161,7 +161,7 @@ def test_a_quick_run_measures_everything_and_writes_nothing(tmp_path: Path) -> N
     """In an environment without the other libraries, which are then said to be missing."""
     before = {path: path.read_bytes() for path in protocol.RECORDS.glob("*.json")}
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--only", "epoch"],
+        [sys.executable, "-m", "benchmarks", "--quick", "--only", "epoch,accuracy"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -170,6 +170,7 @@ def test_a_quick_run_measures_everything_and_writes_nothing(tmp_path: Path) -> N
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"| {epoch.OURS} |" in done.stdout
     assert f"| {epoch.LESSON} |" in done.stdout
+    assert "| to 98 % |" in done.stdout
     assert "record:" not in done.stdout
     assert {path: path.read_bytes() for path in protocol.RECORDS.glob("*.json")} == before
 
@@ -195,6 +196,33 @@ def test_every_record_has_a_table_and_agreed() -> None:
         record = json.loads(path.read_text(encoding="utf-8"))
         assert record.get("disagreeing", []) == []
         assert tables.TABLES[path.stem](record).startswith("| ")
+
+
+def test_a_table_says_who_was_missing_and_why() -> None:
+    record = {
+        "what": "one epoch",
+        "rounds": 2,
+        "machine": {
+            "processor": "P",
+            "cores": 2,
+            "python": "3.11",
+            "versions": {"torch": "2", "jax": "-"},
+            "date": "D",
+        },
+        "missing": {"JAX": "not installed: jax"},
+        "float32": protocol.comparison(_results(ours=0.9, limit=math.nan), "ours", ["ours", "JAX"]),
+        "bfloat16": {},
+        "limits": {"limit": {"1": {"median": 98.4, "min": 90.0, "max": 99.0}}},
+    }
+    assert tables.epoch_table(record).splitlines()[2:] == [
+        "| ours | 3.00 (2.00 – 4.00) | 2 | 1.00 (1.00 – 1.00) | 90.00% | 9.0 |",
+        "",
+        "ours / limit in float32, 1 thread: **0.80** (0.80 – 0.80); ours / limit in float32, 2 threads: **0.80** "
+        "(0.80 – 0.80).",
+        "The machine's limits in the same rounds: matrix products in float32, 1 thread: 98 GFLOP/s.",
+        "Median and range of 2 rounds, ratios within a round; one epoch; P, 2 cores, Python 3.11, torch 2, D. "
+        "Missing: JAX (not installed: jax).",
+    ]
 
 
 def test_the_shapes_are_those_that_are_promised() -> None:
