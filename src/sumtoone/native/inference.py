@@ -9,9 +9,12 @@ from functools import cache
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, is_autocast_enabled, nn
+from torch._C import _get_tracing_state, _len_torch_dispatch_stack, _len_torch_function_stack
+from torch._C._functorch import peek_interpreter_stack
 from torch.autograd import forward_ad
-from torch.nn.modules import module as everywhere
+from torch.compiler import is_compiling
+from torch.nn.modules.module import _has_any_global_hook
 
 from sumtoone.native import kernels
 
@@ -36,7 +39,7 @@ def forward(
         return None
     if torch.is_grad_enabled() and (x.requires_grad or any(one.requires_grad for one in network.parameters())):
         return None
-    out = torch.empty(*x.shape[:-1], classes, dtype=torch.float32)
+    out = torch.empty((*x.shape[:-1], classes), dtype=torch.float32)
     # Types, layouts, shapes and hooks are looked at there: whatever an address is taken of.
     threads = torch.get_num_threads()
     done = tensors.predict(x.contiguous(), network, _ACTIVATIONS[activation], step, out, softmax, threads)
@@ -61,14 +64,14 @@ def _something_watches(x: Tensor) -> bool:
     differentiation, autocast, hooks of all modules; a tensor that is sparse, or negated only when read.
     """
     return bool(
-        torch.compiler.is_compiling()
-        or torch._C._get_tracing_state() is not None
-        or torch._C._len_torch_dispatch_stack()
-        or torch._C._len_torch_function_stack()
-        or torch._C._functorch.peek_interpreter_stack() is not None
+        is_compiling()
+        or _get_tracing_state() is not None
+        or _len_torch_dispatch_stack()
+        or _len_torch_function_stack()
+        or peek_interpreter_stack() is not None
         or forward_ad._current_level >= 0
-        or torch.is_autocast_enabled("cpu")
-        or everywhere._has_any_global_hook()
+        or is_autocast_enabled("cpu")
+        or _has_any_global_hook()
         or x.is_neg()
         or x.layout is not torch.strided
     )
