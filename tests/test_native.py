@@ -38,7 +38,7 @@ SIZES = (
     *((17 if columns < 300 else 3, columns) for columns in COLUMNS),
     *itertools.product(ROWS, (1, 7, 16, 17, 33)),
 )
-# Short, long and strided; the last three past the number from which results leave the caches.
+# Short, long and strided; the last three past the number from which memory comes fresh from the system.
 SHARED = ((4001, 10), (301, 257), (3, 40, 700), (420_000, 10), (1050, 4001), (2, 10, 210_001))
 
 

@@ -53,7 +53,7 @@ void in_portions(int64_t units, Work work) {
   }
 }
 
-void check_rows(const Kernels& kernels, const Task& task, float scale, bool past_caches) {
+void check_rows(const Kernels& kernels, const Task& task, float scale) {
   Exact x(task.numbers(), scale), g(task.numbers(), 1);
   const int64_t units = kernels.units(task.outer, task.inner);
   Exact out[4] = {Exact(task.numbers()), Exact(task.numbers()), Exact(task.numbers()), Exact(task.numbers())};
@@ -62,7 +62,7 @@ void check_rows(const Kernels& kernels, const Task& task, float scale, bool past
     float* first = backward ? out[operation - 2].data() : x.data();
     in_portions(units, [&](int64_t begin, int64_t end) {
       kernels.compute(operation, first, backward ? g.data() : nullptr, out[operation].data(), task.count, task.inner,
-                      begin, end, past_caches);
+                      begin, end);
     });
   }
   for (int64_t o = 0; o < task.outer; ++o)
@@ -123,8 +123,7 @@ void check(const Kernels& kernels, int tasks) {
   for (int number = 0; number < tasks; ++number) {
     const Task task = random_task();
     const float scale = scales[between(0, 4)];
-    const bool past_caches = between(0, 1);
-    check_rows(kernels, task, scale, past_caches);
+    check_rows(kernels, task, scale);
     check_entropy(kernels, task, scale);
   }
   std::printf("%s: %d tasks\n", kernels.name, tasks);

@@ -27,8 +27,8 @@ using sumtoone::Kernels;
 
 // Below this many numbers for each thread, waking another costs more than it brings.
 constexpr int64_t kNumbersPerThread = 32 * 1024;
-// Outputs of at least this many numbers leave the caches before anyone reads them.
-constexpr int64_t kPastCaches = 4 * 1024 * 1024;
+// Memory for at least this many numbers comes fresh from the system.
+constexpr int64_t kFresh = 4 * 1024 * 1024;
 
 std::vector<const Kernels*> usable() {
   std::vector<const Kernels*> found;
@@ -76,6 +76,7 @@ void share_out(int64_t units, int64_t numbers, int threads, const Work& work) {
 // four kilobytes, which for a tensor just allocated is most of the time.
 void expect_writing([[maybe_unused]] uintptr_t out, [[maybe_unused]] int64_t numbers) {
 #if defined(__linux__)
+  if (numbers < kFresh) return;
   constexpr uintptr_t page = 4096;
   const uintptr_t begin = (out + page - 1) / page * page, end = (out + (uintptr_t)numbers * sizeof(float)) / page * page;
   if (end > begin) madvise((void*)begin, end - begin, MADV_HUGEPAGE);
@@ -86,10 +87,9 @@ void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t out
              int threads) {
   const int64_t numbers = outer * count * inner;
   if (numbers == 0) return;
-  const bool past_caches = numbers >= kPastCaches;
-  if (past_caches) expect_writing(out, numbers);
+  expect_writing(out, numbers);
   share_out(chosen->units(outer, inner), numbers, threads, [&](int64_t begin, int64_t end) {
-    chosen->compute(operation, (const float*)x, (const float*)g, (float*)out, count, inner, begin, end, past_caches);
+    chosen->compute(operation, (const float*)x, (const float*)g, (float*)out, count, inner, begin, end);
   });
 }
 
@@ -98,7 +98,7 @@ enum Reduction { kNone, kMean, kSum };
 // The loss of each row, or the mean or sum of them all; the gradient is that of what is returned.
 void entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uintptr_t loss, uintptr_t gradient,
              int64_t rows, int64_t count, int threads) {
-  if (gradient && rows * count >= kPastCaches) expect_writing(gradient, rows * count);
+  if (gradient) expect_writing(gradient, rows * count);
   static thread_local std::vector<float> kept;
   float* row_loss = (float*)loss;
   if (reduction != kNone) {

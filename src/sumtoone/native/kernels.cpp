@@ -14,16 +14,16 @@ namespace SUMTOONE_ISA {
 namespace {
 
 void compute_any(int operation, const float* x, const float* g, float* out, int64_t count, int64_t inner,
-                 int64_t begin, int64_t end, bool past_caches) {
+                 int64_t begin, int64_t end) {
   switch (operation) {
     case sumtoone::kSoftmax:
-      return compute<Softmax, false>(x, g, out, count, inner, begin, end, past_caches);
+      return compute<Softmax, false>(x, g, out, count, inner, begin, end);
     case sumtoone::kLogSoftmax:
-      return compute<LogSoftmax, false>(x, g, out, count, inner, begin, end, past_caches);
+      return compute<LogSoftmax, false>(x, g, out, count, inner, begin, end);
     case sumtoone::kSoftmaxBackward:
-      return compute<SoftmaxBackward, true>(x, g, out, count, inner, begin, end, past_caches);
+      return compute<SoftmaxBackward, true>(x, g, out, count, inner, begin, end);
     case sumtoone::kLogSoftmaxBackward:
-      return compute<LogSoftmaxBackward, true>(x, g, out, count, inner, begin, end, past_caches);
+      return compute<LogSoftmaxBackward, true>(x, g, out, count, inner, begin, end);
   }
 }
 

@@ -15,7 +15,7 @@ struct Kernels {
   // Pieces that can be computed apart from each other, each of about `count` numbers a lane.
   int64_t (*units)(int64_t outer, int64_t inner);
   void (*compute)(int operation, const float* x, const float* g, float* out, int64_t count, int64_t inner,
-                  int64_t begin, int64_t end, bool past_caches);
+                  int64_t begin, int64_t end);
   // The gradient is multiplied by `scale`; null where nobody asks for it.
   void (*entropy)(const float* x, const int64_t* target, float smoothing, float scale, float* loss, float* gradient,
                   int64_t count, int64_t begin, int64_t end);

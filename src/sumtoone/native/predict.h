@@ -72,7 +72,7 @@ void predict(const Prediction& task, int64_t begin, int64_t end, float* room) {
     if (!last) activate_all(task.activation, outputs, rows * out_size);
     inputs = outputs;
   }
-  if (task.softmax) compute<Softmax, false>(out, nullptr, out, classes, 1, 0, rows, false);
+  if (task.softmax) compute<Softmax, false>(out, nullptr, out, classes, 1, 0, rows);
 }
 
 }  // namespace

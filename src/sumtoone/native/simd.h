@@ -71,22 +71,6 @@ inline Vector load_bytes(const uint8_t* from) {
 #endif
 }
 
-// Writes past the caches where the address allows it: for outputs too large to stay in them.
-inline void store_past(float* to, Vector value) {
-#if defined(__AVX512F__)
-  if (((uintptr_t)to & 63) == 0) return _mm512_stream_ps(to, (__m512)value);
-#elif defined(__AVX2__)
-  if (((uintptr_t)to & 31) == 0) return _mm256_stream_ps(to, (__m256)value);
-#endif
-  store(to, value);
-}
-
-inline void finish_stores() {
-#if defined(__AVX2__) || defined(__AVX512F__)
-  _mm_sfence();
-#endif
-}
-
 inline Vector choose(Integers where, Vector yes, Vector no) { return where ? yes : no; }
 
 // The larger; where one is NaN, the second.

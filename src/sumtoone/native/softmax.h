@@ -287,73 +287,34 @@ struct StridedColumns {
   Vector again(int64_t k) const { return piece(out + k * stride, width, 0); }
 };
 
-// Copies to memory that will not be read soon.
-inline void stream(float* to, const float* from, int64_t count) {
-  int64_t k = 0;
-  const int64_t head = (int64_t)((64 - ((uintptr_t)to & 63)) & 63) / 4;
-  for (; k < std::min(head, count); ++k) to[k] = from[k];
-  for (; k + kWidth <= count; k += kWidth) store_past(to + k, load(from + k));
-  for (; k < count; ++k) to[k] = from[k];
-}
-
-// What is to go past the caches is gathered here first. Much at a time: a copy that reads what was only just
-// written, in other pieces than it was written in, waits for it.
-constexpr int64_t kBuffer = 8192;
-
 template <class What, bool HasGrad, int Count>
-inline void short_rows(const float* x, const float* g, float* out, int64_t begin, int64_t end, bool past_caches) {
-  alignas(64) float buffer[kBuffer];
-  constexpr int64_t at_once = kBuffer / Count / kWidth * kWidth;
-  for (int64_t first = begin; first < end; first += at_once) {
-    const int64_t last = std::min(first + at_once, end);
-    float* to = past_caches ? buffer : out + first * Count;
-    for (int64_t row = first; row < last; row += kWidth) {
-      const int filled = (int)std::min<int64_t>(kWidth, last - row);
-      Vector columns[Count], gradients[HasGrad ? Count : 1];
-      turn<Count>(columns, x + row * Count, filled);
-      if constexpr (HasGrad) turn<Count>(gradients, g + row * Count, filled);
-      compute_turned<What>(columns, gradients, Count);
-      put_rows<Count>(to + (row - first) * Count, columns, filled);
-    }
-    if (past_caches) stream(out + first * Count, buffer, (last - first) * Count);
+inline void short_rows(const float* x, const float* g, float* out, int64_t begin, int64_t end) {
+  Vector columns[Count], gradients[HasGrad ? Count : 1];
+  for (int64_t row = begin; row < end; row += kWidth) {
+    const int filled = (int)std::min<int64_t>(kWidth, end - row);
+    turn<Count>(columns, x + row * Count, filled);
+    if constexpr (HasGrad) turn<Count>(gradients, g + row * Count, filled);
+    compute_turned<What>(columns, gradients, Count);
+    put_rows<Count>(out + row * Count, columns, filled);
   }
 }
 
 template <class What, bool HasGrad>
-inline void medium_rows(const float* x, const float* g, float* out, int64_t count, int64_t begin, int64_t end,
-                        bool past_caches) {
-  alignas(64) float buffer[kBuffer];
+inline void medium_rows(const float* x, const float* g, float* out, int64_t count, int64_t begin, int64_t end) {
   Vector columns[kMediumRow], gradients[HasGrad ? kMediumRow : 1];
-  const int64_t at_once = past_caches ? kBuffer / count / kWidth * kWidth : kWidth;
-  for (int64_t first = begin; first < end; first += at_once) {
-    const int64_t last = std::min(first + at_once, end);
-    float* to = past_caches ? buffer : out + first * count;
-    for (int64_t row = first; row < last; row += kWidth) {
-      const int filled = (int)std::min<int64_t>(kWidth, last - row);
-      turn_medium(columns, x + row * count, count, filled);
-      if constexpr (HasGrad) turn_medium(gradients, g + row * count, count, filled);
-      compute_turned<What>(columns, gradients, count);
-      put_medium(to + (row - first) * count, columns, count, filled);
-    }
-    if (past_caches) stream(out + first * count, buffer, (last - first) * count);
+  for (int64_t row = begin; row < end; row += kWidth) {
+    const int filled = (int)std::min<int64_t>(kWidth, end - row);
+    turn_medium(columns, x + row * count, count, filled);
+    if constexpr (HasGrad) turn_medium(gradients, g + row * count, count, filled);
+    compute_turned<What>(columns, gradients, count);
+    put_medium(out + row * count, columns, count, filled);
   }
 }
 
 template <class What, bool HasGrad>
-inline void long_rows(const float* x, const float* g, float* out, int64_t count, int64_t begin, int64_t end,
-                      bool past_caches) {
-  alignas(64) float buffer[kBuffer];
-  const bool buffered = past_caches && count <= kBuffer;
-  // Several rows before each copy: the fewer the seams, the more whole lines go past the caches.
-  const int64_t at_once = buffered ? std::max<int64_t>(1, std::min<int64_t>(16, kBuffer / count)) : 1;
-  for (int64_t row = begin; row < end; row += at_once) {
-    const int64_t rows = std::min(at_once, end - row);
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t place = (row + r) * count;
-      What::row(x + place, HasGrad ? g + place : nullptr, buffered ? buffer + r * count : out + place, count);
-    }
-    if (buffered) stream(out + row * count, buffer, rows * count);
-  }
+inline void long_rows(const float* x, const float* g, float* out, int64_t count, int64_t begin, int64_t end) {
+  for (int64_t place = begin * count; place < end * count; place += count)
+    What::row(x + place, HasGrad ? g + place : nullptr, out + place, count);
 }
 
 template <class What, bool HasGrad>
@@ -376,19 +337,18 @@ inline int64_t units(int64_t outer, int64_t inner) {
 
 template <class What, bool HasGrad>
 inline void compute(const float* x, const float* g, float* out, int64_t count, int64_t inner, int64_t begin,
-                    int64_t end, bool past_caches) {
+                    int64_t end) {
   if (inner > 1) {
     strided<What, HasGrad>(x, g, out, count, inner, begin, end);
   } else if (count <= kWidth) {
     with_count(count, [&](auto known) {
-      short_rows<What, HasGrad, decltype(known)::value>(x, g, out, begin, end, past_caches);
+      short_rows<What, HasGrad, decltype(known)::value>(x, g, out, begin, end);
     });
   } else if (count <= kMediumRow) {
-    medium_rows<What, HasGrad>(x, g, out, count, begin, end, past_caches);
+    medium_rows<What, HasGrad>(x, g, out, count, begin, end);
   } else {
-    long_rows<What, HasGrad>(x, g, out, count, begin, end, past_caches);
+    long_rows<What, HasGrad>(x, g, out, count, begin, end);
   }
-  if (past_caches) finish_stores();
 }
 
 }  // namespace SUMTOONE_ISA

@@ -99,8 +99,9 @@ inline void with_count(int64_t count, With with) {
 // --- rows of up to kMediumRow numbers
 
 // Rows longer than a vector are turned block by block. The last block ends with the row and may begin in the one before:
-// what both hold is read and written twice.
-constexpr int64_t kMediumRow = 8 * kWidth;
+// what both hold is read and written twice. Longer rows than these would still be turned faster in the caches, but
+// lines written so far from each other come slowly from memory.
+constexpr int64_t kMediumRow = 3 * kWidth - 1;
 
 template <class Block>
 inline void over_blocks(int64_t count, Block block) {
