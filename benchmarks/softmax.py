@@ -1,8 +1,9 @@
 """softmax, log_softmax and cross entropy against PyTorch's, and against a plain copy of the tensor.
 
 Inside the timer: one call, or a call and its backward pass. Gigabytes a second are bytes read and written once
-each, so that a copy of the tensor, measured in the same rounds, is the limit: into memory that is there ("copy"), and
-into a new tensor ("clone"), as every call here makes one. Each contender at its best number of threads.
+each, so that a copy of the tensor, measured in the same rounds, is the limit: into memory that is there ("copy"), as
+with ``out=``, and into a new tensor ("clone"), as all other calls make one. Each contender at its best number of
+threads.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import sumtoone as s1
 from benchmarks.protocol import Contender, interleaved, machine, ratios, summary
 
 CLASSES = (2, 10, 16, 17, 64, 1000)
-NUMBERS = 20_000_000
+NUMBERS = 17_000_000  # 68 MB
+SMALL = ((1, 10), (64, 10), (64, 32), (64, 100))
+_CALLS = 1000
 Call = Callable[[], object]
 
 
@@ -33,7 +36,7 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
         "rounds": rounds,
         "path": _path(),
         "widths": rows,
-        "small": _small(rounds),
+        "small": [_small(rounds, shape) for shape in SMALL],
     }
 
 
@@ -44,21 +47,11 @@ def _path() -> str:
 
 
 def _one_width(classes: int, rows: int, rounds: int, quick: bool) -> dict[str, Any]:
-    x, target = torch.randn(rows, classes), torch.randint(classes, (rows,))
-    learned, upstream = x.clone().requires_grad_(), torch.randn(rows, classes)
+    x = torch.randn(rows, classes)
     out = torch.empty_like(x)
-
-    def backward(softmax: Callable[..., Tensor]) -> Call:
-        return lambda: torch.autograd.grad(softmax(learned, dim=1), learned, upstream)
-
-    calls: dict[str, tuple[Call, Call]] = {
-        "softmax": (lambda: s1.softmax(x, 1), lambda: torch.softmax(x, 1)),
-        "log_softmax": (lambda: s1.log_softmax(x, 1), lambda: torch.log_softmax(x, 1)),
-        "softmax, both passes": (backward(s1.softmax), backward(torch.softmax)),
-        "cross entropy, both passes": (
-            lambda: torch.autograd.grad(s1.cross_entropy(learned, target), learned),
-            lambda: torch.autograd.grad(F.cross_entropy(learned, target), learned),
-        ),
+    calls = {
+        "softmax into out": (lambda: s1.softmax(x, 1, out=out), lambda: torch.softmax(x, 1, out=out)),
+        **_calls(x, torch.randint(classes, (rows,))),
     }
     contenders: list[tuple[str, Call]] = [("copy", lambda: out.copy_(x)), ("clone", x.clone)]
     for name, (ours, theirs) in calls.items():
@@ -78,9 +71,9 @@ def _one_width(classes: int, rows: int, rounds: int, quick: bool) -> dict[str, A
         "classes": classes,
         "gigabytes_per_second": {
             name: x.numel() * 8 / summary(seconds[best[name]])["median"] / 1e9
-            for name in ("copy", "clone", "softmax: ours", "softmax: torch")
+            for name in ("copy", "clone", "softmax into out: ours", "softmax into out: torch")
         },
-        "share_of_copy": ratios(seconds, best["copy"], best["softmax: ours"]),
+        "share_of_copy": ratios(seconds, best["copy"], best["softmax into out: ours"]),
         "peers": {name: ratios(seconds, best[name], best["softmax: ours"]) for name in peers},
         "faster": {name: ratios(seconds, best[f"{name}: torch"], best[f"{name}: ours"]) for name in calls},
     }
@@ -104,27 +97,46 @@ def _peers(x: Tensor) -> dict[str, Call]:
     return {**peers, "jax.jit": lambda: jitted(array).block_until_ready()}
 
 
-def _small(rounds: int) -> dict[str, Any]:
-    """Return microseconds of a call on (64, 10) and its ratio to PyTorch's."""
-    x = torch.randn(64, 10)
-    calls = 2000
+def _calls(x: Tensor, target: Tensor) -> dict[str, tuple[Call, Call]]:
+    """Return our call and PyTorch's, by name."""
+    learned, upstream = x.clone().requires_grad_(), torch.randn_like(x)
 
-    def many(call: Call) -> Call:
-        def run() -> None:
-            for _ in range(calls):
-                call()
+    def backward(softmax: Callable[..., Tensor]) -> Call:
+        return lambda: torch.autograd.grad(softmax(learned, dim=1), learned, upstream)
 
-        return run
+    return {
+        "softmax": (lambda: s1.softmax(x, 1), lambda: torch.softmax(x, 1)),
+        "log_softmax": (lambda: s1.log_softmax(x, 1), lambda: torch.log_softmax(x, 1)),
+        "softmax, both passes": (backward(s1.softmax), backward(torch.softmax)),
+        "cross entropy, both passes": (
+            lambda: torch.autograd.grad(s1.cross_entropy(learned, target), learned),
+            lambda: torch.autograd.grad(F.cross_entropy(learned, target), learned),
+        ),
+    }
 
+
+def _small(rounds: int, shape: tuple[int, int]) -> dict[str, Any]:
+    """Return microseconds of calls on a few numbers, on one thread, and their ratios to PyTorch's."""
+    calls = _calls(torch.randn(*shape), torch.randint(shape[1], shape[:1]))
     contenders = [
-        Contender("ours", _threaded(many(lambda: s1.softmax(x, 1)), 1)),
-        Contender("torch", _threaded(many(lambda: torch.softmax(x, 1)), 1)),
+        Contender(f"{name}: {whose}", _threaded(_many(call), 1))
+        for name, pair in calls.items()
+        for whose, call in zip(("ours", "torch"), pair, strict=True)
     ]
     seconds = interleaved(contenders, rounds)
     return {
-        "microseconds": {name: summary(values)["median"] / calls * 1e6 for name, values in seconds.items()},
-        "ours / torch": ratios(seconds, "ours", "torch"),
+        "shape": list(shape),
+        "microseconds": {name: summary(values)["median"] / _CALLS * 1e6 for name, values in seconds.items()},
+        "ours / torch": {name: ratios(seconds, f"{name}: ours", f"{name}: torch") for name in calls},
     }
+
+
+def _many(call: Call) -> Call:
+    def run() -> None:
+        for _ in range(_CALLS):
+            call()
+
+    return run
 
 
 def _threaded(call: Call, threads: int) -> Callable[[], Call]:

@@ -116,34 +116,47 @@ def _footer(record: Mapping[str, Any]) -> str:
 
 
 def softmax_table(record: Mapping[str, Any]) -> str:
-    """Return the table of the softmax record."""
+    """Return the two tables of the softmax record: large tensors, and calls on a few numbers."""
     peers = list(dict.fromkeys(name for row in record["widths"] for name in row.get("peers", ())))
+    names = list(record["widths"][0]["faster"])
     headings = [
-        *("classes", "copy, GB/s", "clone, GB/s", "torch.softmax, GB/s", "ours, GB/s", "ours / copy"),
-        *("softmax", "log_softmax", "softmax, both passes", "cross entropy, both passes", *peers),
+        *("classes", "copy, GB/s", "clone, GB/s", "torch.softmax into out, GB/s", "ours into out, GB/s", "ours / copy"),
+        *(*names, *(f"softmax, {peer}" for peer in peers)),
     ]
     lines = [f"| {' | '.join(headings)} |", "|---" * len(headings) + "|"]
     for row in record["widths"]:
-        speed, others = row["gigabytes_per_second"], row.get("peers", {})
+        speeds = " | ".join(f"{speed:.1f}" for speed in _in_order(row["gigabytes_per_second"]))
         times = " | ".join(
             f"{ratio['median']:.1f} × ({ratio['min']:.1f} – {ratio['max']:.1f})"
-            for ratio in [*row["faster"].values(), *(others[name] for name in peers)]
+            for ratio in [*row["faster"].values(), *(row.get("peers", {})[name] for name in peers)]
         )
-        lines.append(
-            f"| {row['classes']} | {speed['copy']:.1f} | {speed['clone']:.1f} | {speed['softmax: torch']:.1f} "
-            f"| {speed['softmax: ours']:.1f} | {row['share_of_copy']['median']:.0%} | {times} |"
-        )
-    small, where = record["small"], record["machine"]
-    than_peers = f"; against {', '.join(peers)}: softmax" if peers else ""
+        lines.append(f"| {row['classes']} | {speeds} | {row['share_of_copy']['median']:.0%} | {times} |")
+    where = record["machine"]
+    than_peers = " (the last columns: than these)" if peers else ""
     lines += [
         "",
-        f"×: how many times faster than PyTorch{than_peers}. One call on (64, 10), one thread: "
-        f"{small['microseconds']['ours']:.1f} µs, PyTorch {small['microseconds']['torch']:.1f} µs "
-        f"(ratio {small['ours / torch']['median']:.2f}). Median and range of {record['rounds']} rounds; "
-        f"{record['what']}; kernels: {record['path']}; {where['processor']}, {where['cores']} cores, "
-        f"PyTorch {where['versions']['torch']}, {where['date']}.",
+        f"×: how many times faster than PyTorch{than_peers}. Calls on a few numbers, one thread, microseconds:",
+        "",
+        f"| shape | {' | '.join(f'{name}: ours, PyTorch' for name in record['small'][0]['ours / torch'])} |",
+        "|---" * (len(names)) + "|",
+    ]
+    for small in record["small"]:
+        spent = small["microseconds"]
+        cells = " | ".join(
+            f"{spent[f'{name}: ours']:.1f}, {spent[f'{name}: torch']:.1f} ({ratio['median']:.2f})"
+            for name, ratio in small["ours / torch"].items()
+        )
+        lines.append(f"| {small['shape'][0]} × {small['shape'][1]} | {cells} |")
+    lines += [
+        "",
+        f"Median and range of {record['rounds']} rounds; {record['what']}; kernels: {record['path']}; "
+        f"{where['processor']}, {where['cores']} cores, PyTorch {where['versions']['torch']}, {where['date']}.",
     ]
     return "\n".join(lines)
+
+
+def _in_order(speeds: Mapping[str, float]) -> list[float]:
+    return [speeds[name] for name in ("copy", "clone", "softmax into out: torch", "softmax into out: ours")]
 
 
 TABLES = {
