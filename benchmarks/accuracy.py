@@ -25,15 +25,15 @@ OURS, THEIRS = "sumtoone, fused", "PyTorch, eager"
 SEEDS = 10
 GOAL = 0.98
 
-# The fewest epochs, and then steps, among some thirty recipes with which each of six seeds reached 98 %. The same for
-# both: they differ in rounding, in the order of the batches and in the start weights.
+# The fewest epochs, and then steps, among some hundred recipes with which the mean of four seeds reached 98 %. The same
+# for both: they differ in rounding, in the order of the batches and in the start weights.
 RECIPE = TrainingOptions(
-    epochs=4,
-    batch_size=384,
+    epochs=3,
+    batch_size=320,
     optimizer="adamw",
-    lr=0.012,
-    weight_decay=0.3,
-    label_smoothing=0.05,
+    lr=0.02,
+    weight_decay=0.2,
+    label_smoothing=0.02,
     schedule="one-cycle",
     engine="fused",
 )
