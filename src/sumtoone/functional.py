@@ -17,10 +17,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from sumtoone.errors import DtypeError, ShapeError, SumtooneError, UsageError, raise_all
-from sumtoone.language import text
+from sumtoone.arguments import (
+    check_classes,
+    check_dimension,
+    check_floating,
+    check_options,
+    check_out,
+    check_range,
+)
 from sumtoone.native import autograd
-from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
     _T = TypeVar("_T")
@@ -32,9 +37,6 @@ else:
 
         def __class_getitem__(cls, kind: object) -> type:
             return object
-
-
-REDUCTIONS = ("mean", "sum", "none")
 
 
 def softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | None] = None) -> Tensor:
@@ -92,7 +94,7 @@ def softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | None]
     and N. J. Higham, "Accurately computing the log-sum-exp and softmax functions", IMA Journal of Numerical
     Analysis 41 (2021).
     """
-    _check_dimension("softmax", x, dim)
+    check_dimension("softmax", x, dim)
     return _run("softmax", x, dim) if out is None else _write("softmax", x, dim, out)
 
 
@@ -122,7 +124,7 @@ def log_softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | N
     -----
     Source: Blanchard, Higham and Higham (2021), as :func:`softmax`; the sum without its largest term is theirs.
     """
-    _check_dimension("log_softmax", x, dim)
+    check_dimension("log_softmax", x, dim)
     return _run("log_softmax", x, dim) if out is None else _write("log_softmax", x, dim, out)
 
 
@@ -178,11 +180,11 @@ def cross_entropy(
     Source: the lesson's loss, ``nn.CrossEntropyLoss``; C. Szegedy et al., "Rethinking the Inception Architecture for
     Computer Vision" (2016), section 7, for the smoothing.
     """
-    _check_options(reduction, label_smoothing)
-    _check_floating("cross_entropy", "logits", logits)
-    _check_classes(logits, target)
+    check_options(reduction, label_smoothing)
+    check_floating("cross_entropy", "logits", logits)
+    check_classes(logits, target)
     logits_NK, target_N = (logits, target.long()) if logits.ndim == 2 else (logits[None], target.long()[None])
-    check = partial(_check_range, target_N, logits_NK.shape[1], single=logits.ndim == 1)
+    check = partial(check_range, target_N, logits_NK.shape[1], single=logits.ndim == 1)
     loss = _run("cross_entropy", logits_NK, target_N, float(label_smoothing), reduction, check=check)
     if reduction == "none" and logits.ndim == 1:
         loss = loss.reshape(())
@@ -201,7 +203,7 @@ def sigmoid(x: Given[Tensor]) -> Tensor:
 
     Source: the lesson's first activation.
     """
-    _check_floating("sigmoid", "x", x)
+    check_floating("sigmoid", "x", x)
     return _run("sigmoid", x)
 
 
@@ -217,7 +219,7 @@ def tanh(x: Given[Tensor]) -> Tensor:
 
     Source: the lesson's activations.
     """
-    _check_floating("tanh", "x", x)
+    check_floating("tanh", "x", x)
     return _run("tanh", x)
 
 
@@ -233,7 +235,7 @@ def relu(x: Given[Tensor]) -> Tensor:
 
     Source: the lesson's activation for hidden layers.
     """
-    _check_floating("relu", "x", x)
+    check_floating("relu", "x", x)
     return _run("relu", x)
 
 
@@ -326,87 +328,8 @@ def _run(name: str, *arguments: object, check: Callable[[], None] | None = None)
 
 
 def _write(name: str, x: Tensor, dim: int, out: object) -> Tensor:
-    """Compute ``name`` into ``out``, which is checked here."""
-    if not isinstance(out, Tensor) or (out.dtype, out.device) != (x.dtype, x.device):
-        given = f"{out.dtype}, {out.device}" if isinstance(out, Tensor) else type(out).__name__
-        raise DtypeError("functional-out-dtype", function=name, wanted=f"{x.dtype}, {x.device}", given=given)
-    if out.shape != x.shape:
-        raise ShapeError("functional-out-shape", function=name, wanted=tuple(x.shape), given=tuple(out.shape))
-    if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
-        raise UsageError("functional-out-gradient", function=name)
-    if autograd.into(out, x, dim, logarithm=name == "log_softmax"):
-        return out
-    return out.copy_(_run(name, x, dim))
-
-
-# --- complaints
-
-
-def _check_floating(function: str, argument: str, x: object) -> None:
-    if not isinstance(x, Tensor):
-        raise DtypeError("functional-tensor", function=function, argument=argument, kind=type(x).__name__)
-    if not x.is_floating_point():
-        raise DtypeError("functional-dtype", function=function, argument=argument, dtype=x.dtype)
-
-
-def _check_dimension(function: str, x: Given[Tensor], dim: object) -> None:
-    if not isinstance(x, Tensor) or not x.is_floating_point():
-        _check_floating(function, "x", x)
-    axes = x.ndim or 1  # a scalar counts as one axis, as in PyTorch
-    if not isinstance(dim, int) or isinstance(dim, bool) or not -axes <= dim < axes:
-        fields = {"low": -axes, "high": axes - 1, "shape": tuple(x.shape), "dim": repr(dim)[:60]}
-        raise ShapeError("functional-dimension", function=function, **fields)
-
-
-def _check_options(reduction: object, label_smoothing: object) -> None:
-    if reduction in REDUCTIONS and type(label_smoothing) is float and 0.0 <= label_smoothing <= 1.0:
-        return
-    problems: list[SumtooneError] = []
-    if reduction not in REDUCTIONS:
-        known = ", ".join(REDUCTIONS)
-        hint = did_you_mean(reduction, REDUCTIONS)
-        problems.append(UsageError("cross-entropy-reduction", given=repr(reduction)[:60], known=known, hint=hint))
-    number = isinstance(label_smoothing, int | float) and not isinstance(label_smoothing, bool)
-    if not (number and 0 <= label_smoothing <= 1):  # type: ignore[operator]
-        problems.append(UsageError("cross-entropy-smoothing", given=repr(label_smoothing)[:60]))
-    raise_all(problems)
-
-
-def _check_classes(logits: Tensor, target: object) -> None:
-    if not isinstance(target, Tensor):
-        raise DtypeError("cross-entropy-target-dtype", given=type(target).__name__)
-    if logits.ndim == 2 and target.dtype is torch.int64 and target.shape == logits.shape[:1] and logits.shape[1]:
-        return
-    if target.is_floating_point() or target.is_complex() or target.dtype == torch.bool:
-        raise DtypeError("cross-entropy-target-dtype", given=target.dtype)
-    shape = tuple(logits.shape)
-    if len(shape) not in (1, 2) or (shape[-1] == 0 and shape != (0, 0)):
-        raise ShapeError("cross-entropy-logits", shape=shape)
-    wanted, given = shape[:-1], tuple(target.shape)
-    if given != wanted:
-        hint = text(f"functional.{_target_hint(given, shape)}", shape=wanted)
-        raise ShapeError("cross-entropy-target-shape", logits=shape, wanted=wanted, given=given, hint=hint)
-
-
-def _target_hint(target: tuple[int, ...], logits: tuple[int, ...]) -> str:
-    if target == logits:
-        return "one-hot"
-    if target == (*logits[:-1], 1):
-        return "column"
-    return "rows" if target and len(logits) == 2 else "reshape"
-
-
-def _check_range(target_N: Tensor, classes: int, *, single: bool) -> None:
-    if torch.compiler.is_compiling() or target_N.numel() == 0:
-        return
-    lowest, highest = target_N.aminmax()
-    try:
-        if int(lowest) >= 0 and int(highest) < classes:
-            return
-    except RuntimeError:
-        return  # vmap, fake and meta tensors have no values to read
-    wrong = ((target_N < 0) | (target_N >= classes)).nonzero().flatten()
-    place = int(wrong[0])
-    where = "target" if single else f"target[{place}]"
-    fields = {"classes": classes, "last": classes - 1, "where": where, "value": int(target_N[place])}
-    raise ShapeError("cross-entropy-target-range", count=len(wrong), rows=len(target_N), **fields)
+    """Compute ``name`` into ``out``."""
+    destination = check_out(name, x, out)
+    if not autograd.into(destination, x, dim, logarithm=name == "log_softmax"):
+        destination.copy_(_run(name, x, dim))
+    return destination
