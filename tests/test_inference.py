@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import io
+import subprocess
+import sys
 import threading
 import warnings
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -225,6 +228,9 @@ def test_errors_are_those_of_the_network() -> None:
         with pytest.raises(ShapeError):
             network.probabilities(torch.tensor(1.0))
     assert (shape.value.code, dtype.value.code) == ("network-shape", "network-dtype")
+    network.layers[0] = nn.Linear(7, 9)
+    with torch.no_grad(), pytest.raises(ShapeError):
+        network.probabilities(torch.zeros(5, 7))
 
 
 # --- weights: whatever changes them is seen at the next call
@@ -358,11 +364,25 @@ ALTERATIONS: dict[str, Callable[[Network], Any]] = {
     "other classes": lambda network: _replace_last(network, nn.Linear(5, 4)),
     "layers in a row": lambda network: setattr(network, "layers", nn.Sequential(*network.layers)),
     "no layers": lambda network: setattr(network, "layers", nn.ModuleList()),
+    "a negated weight": lambda network: _negate(network.layers[0], "weight"),
+    "a negated bias": lambda network: _negate(network.layers[2], "bias"),
+    "a weight beside the parameters": lambda network: vars(network.layers[0]).update(weight=normal(9, 12)),
+    "a bias beside the parameters": lambda network: vars(network.layers[0]).update(bias=normal(9)),
+    "layers beside the modules": lambda network: vars(network).update(layers=build(seed=8).layers),
+    "layers in a dictionary with an order of its own": lambda network: vars(network.layers).update(
+        _modules=OrderedDict(network.layers._modules)
+    ),
+    "layers in no dictionary": lambda network: vars(network.layers).update(_modules=3),
     "a sparse weight": lambda network: setattr(
         network.layers[0], "weight", nn.Parameter(network.layers[0].weight.detach().to_sparse())
     ),
     "dropout in training": lambda network: network.train(),
 }
+
+
+def _negate(layer: nn.Module, name: str) -> None:
+    """Values that are only negated when they are read."""
+    setattr(layer, name, nn.Parameter(torch._neg_view(getattr(layer, name).detach())))
 
 
 def _replace_last(network: Network, layer: nn.Module) -> None:
@@ -485,6 +505,37 @@ def test_many_callers_at_once_get_their_own_answers(threads: Callable[[int], Non
     for caller in callers:
         caller.join()
     assert not wrong
+
+
+def test_memory_that_another_thread_replaces_stays_until_it_is_read() -> None:
+    done = subprocess.run([sys.executable, "-c", REPLACING], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+# In a process of its own, for reading what is gone ends it. So large a memory goes back to the system when it is freed.
+REPLACING = """
+import threading
+import torch
+from sumtoone import Network
+
+network, x = Network("784-1500-1500-10"), torch.zeros(512, 784)
+stop = threading.Event()
+
+def predict():
+    with torch.inference_mode():
+        while not stop.is_set():
+            network.probabilities(x)
+
+thread = threading.Thread(target=predict)
+thread.start()
+for _ in range(150):
+    network.layers[0].weight.data = torch.zeros(1500, 784)
+    network.layers[1].weight.data = torch.zeros(1500, 1500)
+    x.data = torch.zeros(512, 784)
+stop.set()
+thread.join()
+print("done")
+"""
 
 
 # --- preprocessing on the way

@@ -224,7 +224,7 @@ def fused(network: nn.Module, x: Tensor, step: inference.Step | None = None, *, 
     described = network.specification
     if described.dropout and network.training:
         return None
-    return inference.forward(x, network, described.activation, described.outputs, step, softmax)
+    return inference.forward(x, network, described, step, softmax)
 
 
 def _start_variance(activation: str, layer: nn.Linear, *, last: bool) -> float:

@@ -154,41 +154,63 @@ int64_t train(sumtoone::Trainer& trainer, uintptr_t inputs, bool bytes, uintptr_
   return correct;
 }
 
-// Takes rows through a network's layers and an activation between them; false, with nothing done, where something is not
-// plain, float32 and of a fitting shape. `step` is None or a pair (scale, shift) for rows of uint8 or float32.
-bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle network, int activation, nb::handle step,
-             nb::handle out, bool softmax, int threads) {
+// What a prediction is told besides the layers: `step` is None or a pair (scale, shift) for rows of uint8 or float32.
+struct Request {
+  nb::handle inputs, step, out;
+  int64_t features;
+  sumtoone::Activation activation;
+  bool softmax;
+};
+
+// Reads where everything lies at this moment; false where something is not plain, float32 and of a fitting shape.
+bool locate(const sumtoone::Tensors& tensors, const Request& request, sumtoone::Tensors::Layers& layers,
+            sumtoone::Prediction& task, int64_t& count) {
   using sumtoone::Tensors;
   Tensors::View rows, results;
-  if (activation < 0 || activation > sumtoone::kGelu || !tensors.view(inputs, rows) || !tensors.view(out, results))
-    return false;
-  const bool bytes = rows.dtype == Tensors::kUint8;
-  if (!(rows.dtype == Tensors::kFloat32 || (bytes && !step.is_none())) || !(results.dtype == Tensors::kFloat32))
-    return false;
+  if (!tensors.view(request.inputs, rows) || !tensors.view(request.out, results)) return false;
+  const bool steps = !request.step.is_none(), bytes = rows.dtype == Tensors::kUint8;
+  if (!(rows.dtype == Tensors::kFloat32 || (bytes && steps)) || !(results.dtype == Tensors::kFloat32)) return false;
   const int32_t last = rows.ndim - 1;
-  if (last < 0 || results.ndim != rows.ndim) return false;
-  int64_t count = 1;
+  if (last < 0 || results.ndim != rows.ndim || rows.shape[last] != request.features) return false;
+  count = 1;
   for (int32_t axis = 0; axis < last; count *= rows.shape[axis++])
     if (rows.shape[axis] != results.shape[axis]) return false;
 
-  Tensors::Layers layers;
-  if (!tensors.take(network, rows.shape[last], layers) || results.shape[last] != layers.sizes.back()) return false;
+  if (!tensors.measure(request.features, layers) || results.shape[last] != layers.sizes.back()) return false;
   const float *scale = nullptr, *shift = nullptr;
-  if (!step.is_none()) {
-    scale = tensors.floats(step[0], rows.shape[last]), shift = tensors.floats(step[1], rows.shape[last]);
+  if (steps) {
+    scale = tensors.floats(request.step[0], request.features), shift = tensors.floats(request.step[1], request.features);
     if (!scale || !shift) return false;
   }
-  if (count == 0) return true;
   const auto& sizes = layers.sizes;
   const int64_t widest = *std::max_element(sizes.begin() + 1, sizes.end());
-  const sumtoone::Prediction task{(int)sizes.size() - 1, sizes.data(), widest, layers.addresses.data(),
-                                  (sumtoone::Activation)activation,
-                                  Tensors::address<void>(rows), bytes, scale, shift,
-                                  Tensors::address<float>(results), softmax};
+  task = {(int)sizes.size() - 1, sizes.data(), widest, layers.addresses.data(), request.activation,
+          Tensors::address<void>(rows), bytes, scale, shift, Tensors::address<float>(results), request.softmax};
+  return true;
+}
+
+// Takes rows through a network's layers and an activation between them; false, with nothing done, where the layers are
+// not as they were built or the tensors not as locate() wants them.
+bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle network, int64_t features, int activation,
+             nb::handle step, nb::handle out, bool softmax, int threads) {
+  if (activation < 0 || activation > sumtoone::kGelu) return false;
+  Request request{inputs, step, out, features, (sumtoone::Activation)activation, softmax};
+  sumtoone::Tensors::Layers layers;
+  sumtoone::Prediction task;
+  int64_t count;
+  if (!tensors.take(network, layers) || !locate(tensors, request, layers, task, count)) return false;
+  if (count == 0) return true;
   const sumtoone::Predictor predictor(*chosen, task, count);
   if (!predictor.takes_long()) return predictor.run(1), true;
+
+  // Other threads run meanwhile, and may give these tensors other memory.
+  const nb::object rows = tensors.detached(inputs);
+  request.inputs = rows;
+  tensors.detach(layers);
+  if (!locate(tensors, request, layers, task, count)) return false;
+  const sumtoone::Predictor beside_others(*chosen, task, count);
   nb::gil_scoped_release released;
-  return predictor.run(threads), true;
+  return beside_others.run(threads), true;
 }
 
 }  // namespace
@@ -209,7 +231,8 @@ NB_MODULE(_kernels, module) {
       .def("train", &train);
   nb::class_<sumtoone::Tensors>(module, "Tensors")
       .def(nb::init<nb::type_object, nb::type_object, nb::type_object, nb::type_object, nb::handle>())
-      .def("predict", &predict, nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
+      .def("predict", &predict, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(),
+           nb::arg());
   module.def("rounds", &rounds);
   module.def("chosen", [] { return std::string(chosen->name); });
 }

@@ -17,6 +17,7 @@ from torch.compiler import is_compiling
 from torch.nn.modules.module import _has_any_global_hook
 
 from sumtoone.native import kernels
+from sumtoone.specification import Specification
 
 Step = tuple[Tensor, Tensor]
 
@@ -25,24 +26,23 @@ _PLAIN = (Tensor, nn.Parameter)
 _ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky-relu": 4, "gelu": 5}
 
 
-def forward(
-    x: Tensor, network: nn.Module, activation: str, classes: int, step: Step | None, softmax: bool
-) -> Tensor | None:
+def forward(x: Tensor, network: nn.Module, described: Specification, step: Step | None, softmax: bool) -> Tensor | None:
     """Return what ``network.layers`` with an activation between them give for rows (..., D); None if they cannot.
 
     The kernels can where the layers are linear, calling them and the network would do nothing else than their classes'
     ``forward``, no gradient is wanted, and everything is float32 on the CPU. With a ``step``, ``x * scale + shift``
-    before the first layer, x may also hold uint8. The last layer gives ``classes`` numbers: logits, or their softmax.
+    before the first layer, x may also hold uint8. Rows and results are as wide as ``described`` says: logits, or their
+    softmax.
     """
     tensors = _tensors()
     if tensors is None or type(x) not in _PLAIN or _something_watches(x):
         return None
     if torch.is_grad_enabled() and (x.requires_grad or any(one.requires_grad for one in network.parameters())):
         return None
-    out = torch.empty((*x.shape[:-1], classes), dtype=torch.float32)
+    out = torch.empty((*x.shape[:-1], described.outputs), dtype=torch.float32)
     # Types, layouts, shapes and hooks are looked at there: whatever an address is taken of.
-    threads = torch.get_num_threads()
-    done = tensors.predict(x.contiguous(), network, _ACTIVATIONS[activation], step, out, softmax, threads)
+    activation, threads = _ACTIVATIONS[described.activation], torch.get_num_threads()
+    done = tensors.predict(x.contiguous(), network, described.inputs, activation, step, out, softmax, threads)
     return out if done else None
 
 

@@ -27,11 +27,12 @@ class Tensors {
     if (exchange->major == 1) read_ = exchange->dltensor_from_py_object_no_sync;
     const char* const hooks[] = {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"};
     for (const char* name : hooks) hooks_.push_back(interned(name));
+    is_neg_ = tensor.attr("is_neg"), detach_ = tensor.attr("detach");
   }
 
   // A tensor in the processor's memory that lies there row by row, and has an address if it has numbers.
   bool view(nanobind::handle object, View& view) const {
-    if (!read_ || !(object.type().is(tensor_) || object.type().is(parameter_))) return false;
+    if (!read_ || !is_tensor(object)) return false;
     if (read_(object.ptr(), &view) != 0) {
       PyErr_Clear();
       return false;
@@ -65,23 +66,53 @@ class Tensors {
     }
   };
 
-  // Takes up the layers of a network for `inputs` inputs; false unless calling it calls its class's forward, and each of
-  // `layers` in turn does nothing but PyTorch's linear function.
-  bool take(nanobind::handle network, int64_t inputs, Layers& layers) const {
+  // Takes up the parameters of a network's layers; false unless calling it calls its class's forward, and each of `layers`
+  // in turn does nothing but PyTorch's linear function.
+  bool take(nanobind::handle network, Layers& layers) const {
     const auto own = dict_of(network);
     const nanobind::handle list = at(at(own, modules_), layers_);
-    if (!as_written(own) || !list || !list.type().is(list_)) return false;
-    const nanobind::handle modules = at(dict_of(list), modules_);
-    if (!modules) return false;
+    if (!as_written(own) || at(own, layers_) || !list || !list.type().is(list_)) return false;
+    const auto lists = dict_of(list);
+    const nanobind::handle modules = at(lists, modules_);
+    if (!modules || !PyDict_CheckExact(modules.ptr())) return false;  // a derived one may have an order of its own
     layers.reserve((size_t)PyDict_Size(modules.ptr()));
-    layers.sizes.push_back(inputs);
     for (const auto& [name, layer] : nanobind::borrow<nanobind::dict>(modules)) {
       if (!layer.type().is(linear_)) return false;
       const auto its = dict_of(layer);
-      const nanobind::handle parameters = at(its, parameters_);
-      if (!as_written(its) || !take_parameters(at(parameters, weight_), at(parameters, bias_), layers)) return false;
+      if (!as_written(its) || at(its, weight_) || at(its, bias_)) return false;
+      for (const auto& key : {weight_, bias_}) {
+        const nanobind::handle found = at(at(its, parameters_), key);
+        if (!found || !is_tensor(found)) return false;
+        layers.parameters.push_back(nanobind::borrow(found));
+      }
     }
-    return layers.sizes.size() > 1;
+    // Last, for other threads may run while PyTorch answers.
+    for (const auto& parameter : layers.parameters)
+      if (nanobind::cast<bool>(is_neg_(parameter))) return false;
+    return !layers.parameters.empty();
+  }
+
+  // Reads sizes and addresses of what was taken; false where they do not fit each other and so many inputs.
+  bool measure(int64_t inputs, Layers& layers) const {
+    layers.sizes.assign(1, inputs), layers.addresses.clear();
+    for (size_t place = 0; place < layers.parameters.size(); place += 2) {
+      View weight;
+      if (!view(layers.parameters[place], weight) || !(weight.dtype == kFloat32) || weight.ndim != 2) return false;
+      const int64_t count = weight.shape[0];
+      if (weight.shape[1] != layers.sizes.back() || count == 0 || weight.shape[1] == 0) return false;
+      const float* bias = floats(layers.parameters[place + 1], count);
+      if (!bias) return false;
+      layers.sizes.push_back(count);
+      layers.addresses.push_back(address<float>(weight)), layers.addresses.push_back(bias);
+    }
+    return true;
+  }
+
+  // The same numbers in a tensor that nobody else knows: whoever gives the other one new memory leaves this one its own.
+  nanobind::object detached(nanobind::handle tensor) const { return detach_(tensor); }
+
+  void detach(Layers& layers) const {
+    for (auto& parameter : layers.parameters) parameter = detached(parameter);
   }
 
  private:
@@ -94,6 +125,10 @@ class Tensors {
     void *allocate, *from_object, *to_object;
     int (*dltensor_from_py_object_no_sync)(void* object, View* view);
   };
+
+  bool is_tensor(nanobind::handle object) const {
+    return object.type().is(tensor_) || object.type().is(parameter_);
+  }
 
   static nanobind::object interned(const char* name) {
     return nanobind::steal(PyUnicode_InternFromString(name));
@@ -122,19 +157,7 @@ class Tensors {
     return !at(own, forward_) && !at(own, compiled_);
   }
 
-  bool take_parameters(nanobind::handle weight, nanobind::handle bias, Layers& layers) const {
-    View found;
-    if (!weight || !bias || !view(weight, found) || !(found.dtype == kFloat32) || found.ndim != 2) return false;
-    if (found.shape[1] != layers.sizes.back() || found.shape[0] == 0 || found.shape[1] == 0) return false;
-    layers.sizes.push_back(found.shape[0]);
-    layers.addresses.push_back(address<float>(found));
-    layers.addresses.push_back(floats(bias, found.shape[0]));
-    layers.parameters.push_back(nanobind::borrow(weight));
-    layers.parameters.push_back(nanobind::borrow(bias));
-    return layers.addresses.back();
-  }
-
-  nanobind::object tensor_, parameter_, linear_, list_;
+  nanobind::object tensor_, parameter_, linear_, list_, is_neg_, detach_;
   int (*read_)(void*, View*) = nullptr;
   std::vector<nanobind::object> hooks_;
   nanobind::object forward_ = interned("forward"), compiled_ = interned("_compiled_call_impl"),
