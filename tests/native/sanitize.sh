@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the kernels and the programs beside this file with sanitizers in build/sanitize and runs them: all under
-# AddressSanitizer and UndefinedBehaviorSanitizer, the trainer's threads under ThreadSanitizer too.
+# AddressSanitizer and UndefinedBehaviorSanitizer, those with threads under ThreadSanitizer too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -52,9 +52,15 @@ build() {
 
 # The threads of the pool wait for ever, and what they hold is never given back.
 export ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
-build build/sanitize -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -- sanitize trainer
+build build/sanitize -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -- \
+    sanitize predict trainer pool
 build/sanitize/sanitize "$@"
+build/sanitize/predict
 build/sanitize/trainer
+build/sanitize/pool
 
-build build/sanitize/threads -O1 -fsanitize=thread -- trainer
-TSAN_OPTIONS=halt_on_error=1 build/sanitize/threads/trainer 20
+build build/sanitize/threads -O1 -fsanitize=thread -- predict trainer pool
+export TSAN_OPTIONS=halt_on_error=1
+build/sanitize/threads/predict 25
+build/sanitize/threads/trainer 20
+build/sanitize/threads/pool

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "buffers.h"
-#include "kernels.h"
 #include "trainer.h"
 
 namespace {
@@ -128,13 +127,7 @@ void check(const Kernels& kernels, Task task, Data& data) {
 
 int main(int arguments, char** values) {
   const int tasks = arguments > 1 ? std::atoi(values[1]) : 60;
-  std::vector<const Kernels*> sets{&sumtoone::baseline};
-#if defined(SUMTOONE_X86)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) sets.push_back(&sumtoone::avx2);
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512vl"))
-    sets.push_back(&sumtoone::avx512);
-#endif
+  const std::vector<const Kernels*> sets = instruction_sets();
   bool rounds = false;
 #if defined(SUMTOONE_BFLOAT16)
   rounds = sets.back()->train_rounded && __builtin_cpu_supports("avx512bf16");
