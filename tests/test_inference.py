@@ -22,6 +22,7 @@ from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.modules import module as everywhere
 from torch.nn.utils import parametrizations, prune
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from sumtoone import Network, Run, fit, native
@@ -433,6 +434,11 @@ class OwnTensor(Tensor):
     pass
 
 
+class Watching(TorchDispatchMode):
+    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        return operation(*arguments, **(options or {}))
+
+
 def test_what_watches_operations_sees_them() -> None:
     network, x = build(), normal(5, 12)
     with torch.no_grad():
@@ -440,6 +446,8 @@ def test_what_watches_operations_sees_them() -> None:
             network.probabilities(x)
         assert counter.get_total_flops() == 2 * 5 * (12 * 9 + 9 * 5 + 5 * 3)
         assert "addmm" in make_fx(Asked(network))(x).code
+        with Watching():
+            assert left(network, x)
         with torch.autocast("cpu", torch.bfloat16):
             assert left(network, x)
         with torch.device("cpu"):

@@ -194,7 +194,7 @@ bool locate(const sumtoone::Tensors& tensors, const Request& request, sumtoone::
 bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle network, int64_t features, int activation,
              nb::handle step, nb::handle out, bool softmax, int threads) {
   if (activation < 0 || activation > sumtoone::kGelu) return false;
-  Request request{inputs, step, out, features, (sumtoone::Activation)activation, softmax};
+  const Request request{inputs, step, out, features, (sumtoone::Activation)activation, softmax};
   sumtoone::Tensors::Layers layers;
   sumtoone::Prediction task;
   int64_t count;
@@ -203,10 +203,9 @@ bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle net
   const sumtoone::Predictor predictor(*chosen, task, count);
   if (!predictor.takes_long()) return predictor.run(1), true;
 
-  // Other threads run meanwhile, and may give these tensors other memory.
-  const nb::object rows = tensors.detached(inputs);
-  request.inputs = rows;
-  tensors.detach(layers);
+  // Other threads run meanwhile, and may give these tensors other memory: what is read is held, then looked up again.
+  const nb::object rows = tensors.memory(inputs);
+  tensors.keep_memory(layers);
   if (!locate(tensors, request, layers, task, count)) return false;
   const sumtoone::Predictor beside_others(*chosen, task, count);
   nb::gil_scoped_release released;

@@ -27,7 +27,7 @@ class Tensors {
     if (exchange->major == 1) read_ = exchange->dltensor_from_py_object_no_sync;
     const char* const hooks[] = {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"};
     for (const char* name : hooks) hooks_.push_back(interned(name));
-    is_neg_ = tensor.attr("is_neg"), detach_ = tensor.attr("detach");
+    is_neg_ = tensor.attr("is_neg"), storage_ = tensor.attr("untyped_storage");
   }
 
   // A tensor in the processor's memory that lies there row by row, and has an address if it has numbers.
@@ -60,6 +60,7 @@ class Tensors {
     std::vector<int64_t> sizes;
     std::vector<const float*> addresses;
     std::vector<nanobind::object> parameters;  // held: another thread may give a layer new ones meanwhile
+    std::vector<nanobind::object> memory;      // held where other threads run: they may give a parameter other memory
 
     void reserve(size_t count) {
       sizes.reserve(count + 1), addresses.reserve(2 * count), parameters.reserve(2 * count);
@@ -108,11 +109,11 @@ class Tensors {
     return true;
   }
 
-  // The same numbers in a tensor that nobody else knows: whoever gives the other one new memory leaves this one its own.
-  nanobind::object detached(nanobind::handle tensor) const { return detach_(tensor); }
+  // What owns a tensor's memory: as long as it is held, the memory stays, whatever other memory the tensor is given.
+  nanobind::object memory(nanobind::handle tensor) const { return storage_(tensor); }
 
-  void detach(Layers& layers) const {
-    for (auto& parameter : layers.parameters) parameter = detached(parameter);
+  void keep_memory(Layers& layers) const {
+    for (const auto& parameter : layers.parameters) layers.memory.push_back(memory(parameter));
   }
 
  private:
@@ -157,7 +158,7 @@ class Tensors {
     return !at(own, forward_) && !at(own, compiled_);
   }
 
-  nanobind::object tensor_, parameter_, linear_, list_, is_neg_, detach_;
+  nanobind::object tensor_, parameter_, linear_, list_, is_neg_, storage_;
   int (*read_)(void*, View*) = nullptr;
   std::vector<nanobind::object> hooks_;
   nanobind::object forward_ = interned("forward"), compiled_ = interned("_compiled_call_impl"),
