@@ -121,17 +121,18 @@ void check_entropy(const Kernels& kernels, Task task, float scale) {
 
 // Rows of every kind: shorter than a vector, of a few vectors, longer, and too long to be gathered. Now and then so many
 // that they are gathered in several goes.
-Task random_task() {
-  const int64_t lengths[] = {between(1, 20), between(17, 140), between(240, 270), between(1000, 1100), 8191, 8192, 8193};
+Task random_task(const Kernels& kernels) {
+  const int64_t few = between(0, 7) ? between(17, 140) : 8 * kernels.width + between(0, 1);
+  const int64_t lengths[] = {between(1, 20), few, between(240, 270), between(1000, 1100), 8191, 8192, 8193};
   const int64_t count = lengths[between(0, 9) > 3 ? between(0, 1) : between(0, 6)];
-  const int64_t inner = between(0, 2) ? 1 : between(2, 40), most = between(0, 4) ? 70 : 400;
+  const int64_t inner = between(0, 2) ? 1 : between(2, 40), most = between(0, 4) ? 70 : 700;
   return {between(1, std::max<int64_t>(1, std::min(most, 20000 / (count * inner)))), count, inner};
 }
 
 void check(const Kernels& kernels, int tasks) {
   const float scales[] = {0, 1, 10, 50, 1000};
   for (int number = 0; number < tasks; ++number) {
-    const Task task = random_task();
+    const Task task = random_task(kernels);
     const float scale = scales[between(0, 4)];
     check_rows(kernels, task, scale);
     check_entropy(kernels, task, scale);
