@@ -119,10 +119,9 @@ void check_entropy(const Kernels& kernels, Task task, float scale) {
   }
 }
 
-// Rows of every kind: shorter than a vector, of a few vectors, longer, and too long to be gathered. Now and then so many
-// that they are gathered in several goes.
+// Rows of every kind: shorter than a vector, of a few vectors, on both sides of the longest that are turned, longer.
 Task random_task(const Kernels& kernels) {
-  const int64_t few = between(0, 7) ? between(17, 140) : 8 * kernels.width + between(0, 1);
+  const int64_t few = between(0, 7) ? between(17, 140) : 3 * kernels.width - between(0, 1);
   const int64_t lengths[] = {between(1, 20), few, between(240, 270), between(1000, 1100), 8191, 8192, 8193};
   const int64_t count = lengths[between(0, 9) > 3 ? between(0, 1) : between(0, 6)];
   const int64_t inner = between(0, 2) ? 1 : between(2, 40), most = between(0, 4) ? 70 : 700;
