@@ -4,16 +4,13 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "kernels.h"
+#include "pages.h"
 #include "pool.h"
 #include "predictor.h"
 #include "tensors.h"
@@ -72,22 +69,11 @@ void share_out(int64_t units, int64_t numbers, int threads, const Work& work) {
   });
 }
 
-// Tells the system that fresh memory of this size is about to be written whole: two megabytes a page fault instead of
-// four kilobytes, which for a tensor just allocated is most of the time.
-void expect_writing([[maybe_unused]] uintptr_t out, [[maybe_unused]] int64_t numbers) {
-#if defined(__linux__)
-  if (numbers < kFresh) return;
-  constexpr uintptr_t page = 4096;
-  const uintptr_t begin = (out + page - 1) / page * page, end = (out + (uintptr_t)numbers * sizeof(float)) / page * page;
-  if (end > begin) madvise((void*)begin, end - begin, MADV_HUGEPAGE);
-#endif
-}
-
 void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t outer, int64_t count, int64_t inner,
              int threads) {
   const int64_t numbers = outer * count * inner;
   if (numbers == 0) return;
-  expect_writing(out, numbers);
+  if (numbers >= kFresh) sumtoone::expect_writing((void*)out, (size_t)numbers * sizeof(float));
   share_out(chosen->units(outer, inner), numbers, threads, [&](int64_t begin, int64_t end) {
     chosen->compute(operation, (const float*)x, (const float*)g, (float*)out, count, inner, begin, end);
   });
@@ -98,7 +84,8 @@ enum Reduction { kNone, kMean, kSum };
 // The loss of each row, or the mean or sum of them all; the gradient is that of what is returned.
 void entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uintptr_t loss, uintptr_t gradient,
              int64_t rows, int64_t count, int threads) {
-  if (gradient) expect_writing(gradient, rows * count);
+  if (gradient && rows * count >= kFresh)
+    sumtoone::expect_writing((void*)gradient, (size_t)(rows * count) * sizeof(float));
   static thread_local std::vector<float> kept;
   float* row_loss = (float*)loss;
   if (reduction != kNone) {

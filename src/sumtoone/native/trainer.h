@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "pages.h"
 #include "pool.h"
 
 namespace sumtoone {
@@ -106,10 +107,12 @@ class Trainer {
  private:
   // Brings the copies of a column of the weights up to date.
   void take_up(const Layer& layer, int64_t column, const float* weight, float bias) {
-    for (int64_t row = 0; row <= layer.in; ++row) {
+    for (int64_t row = 0; layer.backward && row < layer.in; row += kernels_->panel)
+      std::copy(weight + row, weight + std::min(row + kernels_->panel, layer.in),
+                layer.backward + at(layer.out, layer.in, column, row));
+    for (int64_t row = 0; layer.rounded && row <= layer.in; ++row) {
       const float value = row < layer.in ? weight[row] : bias;
-      if (layer.backward && row < layer.in) layer.backward[at(layer.out, layer.in, column, row)] = value;
-      if (layer.rounded) put(layer.rounded[at(pairs(layer.in + 1), layer.out, row / 2, column)], row % 2, value);
+      put(layer.rounded[at(pairs(layer.in + 1), layer.out, row / 2, column)], row % 2, value);
       if (layer.rounded_backward && row < layer.in)
         put(layer.rounded_backward[at(pairs(layer.out), layer.in, column / 2, row)], column % 2, value);
     }
@@ -146,6 +149,7 @@ class Trainer {
   }
 
   static constexpr std::align_val_t kLine{64};
+  static constexpr size_t kLargePages = 4 * 1024 * 1024;  // from so many bytes on
 
   static Meeting meeting(Barrier& barrier) {
     return {[](void* place) { static_cast<Barrier*>(place)->wait(); }, &barrier};
@@ -166,6 +170,7 @@ class Trainer {
   float* take(int64_t count) {
     const size_t size = (size_t)count * sizeof(float);
     memory_.emplace_back(static_cast<float*>(::operator new(size, kLine)));
+    if (size >= kLargePages) expect_writing(memory_.back().get(), size);
     std::memset(memory_.back().get(), 0, size);
     return memory_.back().get();
   }

@@ -112,7 +112,7 @@ class FusedEngine(PlainEngine):
             scale_D.data_ptr(),
             shift_D.data_ptr(),
         )
-        self._steps_done = 0
+        self._steps_done = self._steps_seen = 0  # by the kernels; when the network last had their weights
         self._import()
 
     def train_epoch(self, progress: Progress) -> Iterator[None]:
@@ -179,7 +179,9 @@ class FusedEngine(PlainEngine):
 
     def finish(self) -> None:
         """Leave the network as the last step left it."""
-        self._exchange("weights", list(self.network.parameters()), out=True)
+        if self._steps_seen != self._steps_done:
+            self._exchange("weights", list(self.network.parameters()), out=True)
+            self._steps_seen = self._steps_done
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next step depends on, named as the plain engine names them."""
@@ -225,6 +227,7 @@ class FusedEngine(PlainEngine):
             if all(name in state for state in states):
                 self._exchange(name, [state[name] for state in states], out=False)
                 self._steps_done = int(states[0].get("step", 1))
+        self._steps_seen = self._steps_done
 
     def _exchange(self, name: str, tensors: Sequence[Tensor], *, out: bool) -> None:
         """Copy weights and biases, in turn, from or to the kernels' own layout."""
