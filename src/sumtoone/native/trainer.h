@@ -89,7 +89,8 @@ class Trainer {
   // Trains on a chunk with up to so many threads; the result has the same bits for any number.
   //
   // Threads that meet twice a step gain nothing where another process holds a core that one of them waits for, and
-  // that changes from one moment to the next. So both ways are timed now and then, and the faster is taken.
+  // that changes from one moment to the next. So both ways are timed now and then, and the faster is taken; one thread
+  // alone loses more where it is wrong, and is doubted sooner. A chunk may be one long step, which a trial takes whole.
   void train(const Chunk& chunk, int threads) {
     int64_t products = 0;
     for (const Layer& layer : layers_) products += 3 * batch_ * layer.in * layer.out;
@@ -97,7 +98,7 @@ class Trainer {
     const int parts = (int)std::clamp<int64_t>(most, 1, std::max(threads, 1));
     if (parts == 1) return compute(chunk, 1);
     const bool together = seconds_[1] <= seconds_[0];
-    const bool tries = chunks_ < 3 || chunks_ % kChunksBetweenTrials == 0;
+    const bool tries = chunks_ % (together ? kChunksTogether : kChunksAlone) == 0;
     const int64_t trial = tries ? std::max<int64_t>(1, chunk.steps / 6) : 0;
     ++chunks_;
     timed(chunk.part(0, trial), !together, parts);
@@ -131,7 +132,7 @@ class Trainer {
   // A thread with less of a step to itself, about ten microseconds, costs more than it brings.
   static constexpr int64_t kProductsForThread = 512 * 1024;
   static constexpr int64_t kRowsForThread = 4;
-  static constexpr int64_t kChunksBetweenTrials = 16;
+  static constexpr int64_t kChunksTogether = 16, kChunksAlone = 4;  // from one trial to the next
 
   void timed(const Chunk& chunk, bool together, int parts) {
     if (chunk.steps == 0) return;
