@@ -18,12 +18,12 @@ struct EntropyTask {
   int64_t count;
 };
 
-// The loss of one row, given its maximum, log(total) and the sum of its differences from the maximum.
-inline float row_loss(const EntropyTask& task, int64_t row, float m, float log_total, float differences) {
-  const float at_target = task.x[row * task.count + task.target[row]] - m;
-  float loss = log_total - (1.0f - task.smoothing) * at_target;
+// The loss of one row, given the logit at its target, its maximum, log(total) and the sum of its differences from the
+// maximum.
+inline float row_loss(float at_target, float m, float log_total, float differences, int64_t count, float smoothing) {
+  float loss = log_total - (1.0f - smoothing) * (at_target - m);
   // Not multiplied by 0: the sum may be infinite.
-  if (task.smoothing > 0) loss -= task.smoothing * (differences / (float)task.count);
+  if (smoothing > 0) loss -= smoothing * (differences / (float)count);
   return loss;
 }
 
@@ -33,23 +33,14 @@ struct EntropyColumns {
 
 // The losses' parts of kWidth turned rows; their columns become (p - even) scale. Not inlined: see compute_turned.
 inline __attribute__((noinline)) EntropyColumns entropy_columns(Vector* x, int64_t count, float even, float scale) {
-  Vector m = x[0];
-  for (int64_t k = 1; k < count; ++k) m = larger(x[k], m);
+  const auto get = [&](int64_t k) { return x[k]; };
+  const Vector m = maximum_over(count, get);
   Vector differences = {};
   if (even > 0.0f) differences = sum_over(count, [&](int64_t k) { return x[k] - m; });
-  Vector tops = {}, top_one = {};
-  const Vector others = with_exponential(m, [&](auto exponential) {
-    top_one = exponential(m);
-    return careful_sum_over(count, [&](int64_t k) {
-      const Integers top = x[k] == m;
-      x[k] = exponential(x[k]);
-      tops += choose(top, splat(1.0f), Vector{});
-      return choose(top, Vector{}, x[k]);
-    });
-  });
-  const Vector share = splat(scale) / (others + tops * top_one), less = splat(even * scale);
+  const Total total = total_over(count, m, get, [&](int64_t k, Vector e) { x[k] = e; });
+  const Vector share = splat(scale) / total.whole(), less = splat(even * scale);
   for (int64_t k = 0; k < count; ++k) x[k] = x[k] * share - less;
-  return {m, log1p_of(others / top_one + (tops - splat(1.0f))), differences};
+  return {m, total.logarithm(), differences};
 }
 
 // kWidth rows at once, `filled` of them there: what turns them, what writes their gradient.
@@ -63,7 +54,8 @@ template <class Turn, class Put>
   store(log_totals, found.log_total);
   store(differences, found.differences);
   for (int r = 0; r < filled; ++r)
-    task.loss[row + r] = row_loss(task, row + r, maxima[r], log_totals[r], differences[r]);
+    task.loss[row + r] = row_loss(task.x[(row + r) * task.count + task.target[row + r]], maxima[r], log_totals[r],
+                                  differences[r], task.count, task.smoothing);
   if (!task.gradient) return;
   float* to = task.gradient + row * task.count;
   put(to, columns, filled);
@@ -86,36 +78,20 @@ inline void entropy_of_medium_rows(const EntropyTask& task, int64_t begin, int64
     entropy_of_turned(task, row, (int)std::min<int64_t>(kWidth, end - row), columns, turn_rows, put);
 }
 
-inline void entropy_of_long_row(const EntropyTask& task, int64_t row) {
-  const int64_t count = task.count;
-  const float* x = task.x + row * count;
-  float* out = task.gradient ? task.gradient + row * count : nullptr;
+// The loss of one row along memory; its gradient, times `scale`, goes to `out`, which may be null.
+inline float entropy_of_row(const float* x, int64_t count, int64_t target, float smoothing, float scale, float* out) {
   const float maximum = row_maximum(x, count);
   const Vector m = splat(maximum);
   float differences = 0;
-  if (task.smoothing > 0)
+  if (smoothing > 0)
     differences = row_sum(count, [&](int64_t k, int width) { return piece(x + k, width, maximum) - m; });
-  Vector tops = {}, top_one = {};
-  const float others = with_exponential(m, [&](auto exponential) {
-    top_one = exponential(m);
-    return careful_row_sum(count, [&](int64_t k, int width) {
-      const Vector some = piece(x + k, width, kNone);
-      const Integers top = some == m;
-      const Vector e = exponential(some);
-      tops += choose(top, splat(1.0f), Vector{});
-      if (out) put(out + k, e, width);
-      return choose(top, Vector{}, e);
-    });
-  });
-  const Vector reached = splat(sum_of(tops));
-  alignas(64) float log_total[kWidth];
-  store(log_total, log1p_of(splat(others) / top_one + (reached - splat(1.0f))));
-  task.loss[row] = row_loss(task, row, maximum, log_total[0], differences);
-  if (!out) return;
-  const Vector share = splat(task.scale) / (splat(others) + reached * top_one);
-  const Vector less = splat(task.smoothing / (float)count * task.scale);
-  pieces(count, [&](int64_t k, int width) { put(out + k, piece(out + k, width, 0) * share - less, width); });
-  out[task.target[row]] -= (1.0f - task.smoothing) * task.scale;
+  const Total total = total_of_row(x, count, m, out);
+  if (out) {
+    const Vector share = splat(scale) / total.whole(), less = splat(smoothing / (float)count * scale);
+    pieces(count, [&](int64_t k, int width) { put(out + k, piece(out + k, width, 0) * share - less, width); });
+    out[target] -= (1.0f - smoothing) * scale;
+  }
+  return row_loss(x[target], maximum, total.logarithm()[0], differences, count, smoothing);
 }
 
 inline void entropy(const EntropyTask& task, int64_t begin, int64_t end) {
@@ -124,7 +100,11 @@ inline void entropy(const EntropyTask& task, int64_t begin, int64_t end) {
   } else if (task.count <= kMediumRow) {
     entropy_of_medium_rows(task, begin, end);
   } else {
-    for (int64_t row = begin; row < end; ++row) entropy_of_long_row(task, row);
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t place = row * task.count;
+      task.loss[row] = entropy_of_row(task.x + place, task.count, task.target[row], task.smoothing, task.scale,
+                                      task.gradient ? task.gradient + place : nullptr);
+    }
   }
 }
 

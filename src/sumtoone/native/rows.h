@@ -1,6 +1,7 @@
 // What happens to the rows of a batch between the products: packing, activation, dropout, loss.
 #pragma once
 
+#include "entropy.h"
 #include "tiles.h"
 #include "training.h"
 
@@ -68,26 +69,31 @@ inline Vector tanh_of(Vector z) {
   return choose(size < splat(0.625f), near, choose(z < Vector{}, -far, far));
 }
 
-// The share of a normal distribution below z. erf is x P(x^2) / Q(x^2) with the coefficients of Eigen and XLA, flat
-// beyond 4.
-inline Vector normal_below(Vector z) {
-  Vector x = larger(splat(-4.0f), z * splat(0.707106781f));
-  x = -larger(splat(-4.0f), -x);
-  const Vector s = x * x;
-  Vector p = splat(-2.72614225801306e-10f);
-  p = p * s + splat(2.77068142495902e-8f);
-  p = p * s + splat(-2.10102402082508e-6f);
-  p = p * s + splat(-5.69250639462346e-5f);
-  p = p * s + splat(-7.34990630326855e-4f);
-  p = p * s + splat(-2.95459980854025e-3f);
-  p = p * s + splat(-1.60960333262415e-2f);
-  Vector q = splat(-1.45660718464996e-5f);
-  q = q * s + splat(-2.13374055278905e-4f);
-  q = q * s + splat(-1.68282697438203e-3f);
-  q = q * s + splat(-7.37332916720468e-3f);
-  q = q * s + splat(-1.42647390514189e-2f);
-  return splat(0.5f) + splat(0.5f) * x * p / q;
+// erf(a), 1e-7: the polynomials of Cephes' erff and erfcf (S. L. Moshier).
+inline Vector erf_of(Vector a) {
+  const auto polynomial = [](Vector x, auto... factors) {
+    Vector sum{};
+    ((sum = sum * x + splat(factors)), ...);
+    return sum;
+  };
+  const Vector size = larger(-a, a), square = a * a;
+  const Vector near = a * polynomial(square, 7.853861353153693e-5f, -8.010193625184903e-4f, 5.188327685732524e-3f,
+                                     -2.685381193529856e-2f, 1.128358514861418e-1f, -3.761262582423300e-1f,
+                                     1.128379165726710e+0f);
+  const Vector q = splat(1.0f) / larger(splat(1.0f), size), y = q * q;
+  const Vector middle = polynomial(y, 2.326819970068386e-2f, -1.387039388740657e-1f, 3.687424674597105e-1f,
+                                   -5.824733027278666e-1f, 6.210004621745983e-1f, -4.944515323274145e-1f,
+                                   3.404879937665872e-1f, -2.741127028184656e-1f, 5.638259427386472e-1f);
+  const Vector outer = polynomial(y, -1.047766399936249e+1f, 1.297719955372516e+1f, -7.495518717768503e+0f,
+                                  2.921019019210786e+0f, -1.015265279202700e+0f, 4.218463358204948e-1f,
+                                  -2.820767439740514e-1f, 5.641895067754075e-1f);
+  const Vector rest = exp_of(-square) * q * choose(size < splat(2.0f), middle, outer);
+  const Vector far = choose(a < Vector{}, rest - splat(1.0f), splat(1.0f) - rest);
+  return choose(size > splat(1.0f), far, near);  // NaN is near
 }
+
+// The share of a normal distribution below z.
+inline Vector normal_below(Vector z) { return splat(0.5f) + splat(0.5f) * erf_of(splat(0.707106781f) * z); }
 
 inline Vector normal_density(Vector z) { return splat(0.398942280f) * exp_of(splat(-0.5f) * z * z); }
 
@@ -174,32 +180,10 @@ void judge_row(const Training& training, const Layer& last, int64_t row, int64_t
   const float* logits = last.outputs + row * last.out_stride;
   float* deltas = last.deltas + row * last.out_stride;
   const int64_t classes = last.out;
-  const float lowest = -std::numeric_limits<float>::infinity();
-  const auto part = [&](int64_t column, float rest) {
-    return load_part(logits + column, (int)least(kWidth, classes - column), rest);
-  };
-  Vector largest = splat(lowest);
-  for (int64_t column = 0; column < classes; column += kWidth) largest = larger(part(column, lowest), largest);
-  const float most = largest_of(largest);
-  Vector total{}, shifted{};
-  for (int64_t column = 0; column < classes; column += kWidth) {
-    const Vector e = exp_of(part(column, lowest) - splat(most));
-    total += e;
-    store(deltas + column, e);
-    if (training.smoothing > 0.0f) shifted += part(column, most) - splat(most);
-  }
-  const float sum = sum_of(total), log_sum = __builtin_logf(sum);
-  const float spread = training.smoothing / (float)classes;
-  float loss = (1.0f - training.smoothing) * (log_sum - (logits[label] - most));
-  if (training.smoothing > 0.0f) loss += spread * ((float)classes * log_sum - sum_of(shifted));
-  const Vector factor = splat(share / sum), less = splat(spread * share);
-  for (int64_t column = 0; column < classes; column += kWidth)
-    store(deltas + column, load(deltas + column) * factor - less);
-  deltas[label] -= (1.0f - training.smoothing) * share;
+  training.row_loss[row] = entropy_of_row(logits, classes, label, training.smoothing, share, deltas);
   for (int64_t column = classes; column < padded(classes); ++column) deltas[column] = 0.0f;
-  bool right = logits[label] == most;
-  for (int64_t before = 0; right && before < label; ++before) right = logits[before] != most;
-  training.row_loss[row] = loss;
+  bool right = true;  // of several largest, the first is the answer
+  for (int64_t k = 0; k < classes; ++k) right &= k < label ? logits[k] < logits[label] : logits[k] <= logits[label];
   training.row_correct[row] = right;
 }
 

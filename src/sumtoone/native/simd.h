@@ -95,15 +95,21 @@ inline Vector square_root(Vector a) {
 #endif
 }
 
+// The lanes combined two by two.
+template <class Both>
+inline float folded(Vector a, Both both) {
+  float lanes[kWidth];
+  store(lanes, a);
+  for (int half = kWidth / 2; half; half /= 2)
+    for (int lane = 0; lane < half; ++lane) lanes[lane] = both(lanes[lane], lanes[lane + half]);
+  return lanes[0];
+}
+
 inline float sum_of(Vector a) {
 #if defined(__AVX512F__)
   return _mm512_reduce_add_ps((__m512)a);
 #else
-  float lanes[kWidth];
-  store(lanes, a);
-  for (int half = kWidth / 2; half; half /= 2)
-    for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-  return lanes[0];
+  return folded(a, [](float one, float other) { return one + other; });
 #endif
 }
 
@@ -111,12 +117,7 @@ inline float largest_of(Vector a) {
 #if defined(__AVX512F__)
   return _mm512_reduce_max_ps((__m512)a);
 #else
-  float lanes[kWidth];
-  store(lanes, a);
-  for (int half = kWidth / 2; half; half /= 2)
-    for (int lane = 0; lane < half; ++lane)
-      if (!(lanes[lane] > lanes[lane + half])) lanes[lane] = lanes[lane + half];
-  return lanes[0];
+  return folded(a, [](float one, float other) { return one > other ? one : other; });
 #endif
 }
 

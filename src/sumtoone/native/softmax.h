@@ -94,18 +94,36 @@ template <class Body>
   return everywhere(moderate) ? body(Moderate(m)) : body(Any{m, moderate});
 }
 
-// A row's sum of exponentials but for one of its maximum's: that one's own 1 is left to log1p, so that what remains is
-// not rounded to the digits of 1.
-template <class Exponential, class Columns>
-inline Vector log_total_of(Exponential exponential, Columns& of, int64_t count, Vector m) {
-  Vector tops = splat(-1.0f);
-  const Vector others = careful_sum_over(count, [&](int64_t k) {
-    const Vector x = of.get(k);
-    const Integers top = x == m;
-    tops += choose(top, splat(1.0f), Vector{});
-    return choose(top, Vector{}, exponential(x));
+template <class Get>
+inline Vector maximum_over(int64_t count, Get get) {
+  Vector m = get(0);
+  for (int64_t k = 1; k < count; ++k) m = larger(get(k), m);
+  return m;
+}
+
+// The sum of a row's exponentials, in parts: those below the maximum, how many reach it, and what one of these is.
+struct Total {
+  Vector others, tops, top;
+  Vector whole() const { return others + tops * top; }
+  // Of the sum of exp(x - m). One maximum's own 1 is left to log1p: what remains is not rounded to the digits of 1.
+  Vector logarithm() const { return log1p_of(others / top + (tops - splat(1.0f))); }
+};
+
+// Of what `get(k)` gives; `keep(k, e)` is told the exponentials.
+template <class Get, class Keep>
+[[gnu::always_inline]] inline Total total_over(int64_t count, Vector m, Get get, Keep keep) {
+  Total total{};
+  total.others = with_exponential(m, [&](auto exponential) {
+    total.top = exponential(m);
+    return careful_sum_over(count, [&](int64_t k) {
+      const Vector x = get(k), e = exponential(x);
+      const Integers reached = x == m;
+      keep(k, e);
+      total.tops += choose(reached, splat(1.0f), Vector{});
+      return choose(reached, Vector{}, e);
+    });
   });
-  return log1p_of(others / exponential(m) + tops);
+  return total;
 }
 
 // --- what is computed, column by column: a lane is a row of its own
@@ -115,8 +133,7 @@ inline Vector log_total_of(Exponential exponential, Columns& of, int64_t count, 
 struct Softmax {
   template <class Columns>
   static inline void columns(Columns& of, int64_t count) {
-    Vector m = of.get(0);
-    for (int64_t k = 1; k < count; ++k) m = larger(of.get(k), m);
+    const Vector m = maximum_over(count, [&](int64_t k) { return of.get(k); });
     const Vector total = with_exponential(m, [&](auto exponential) {
       return careful_sum_over(count, [&](int64_t k) {
         const Vector e = exponential(of.get(k));
@@ -134,10 +151,9 @@ struct Softmax {
 struct LogSoftmax {
   template <class Columns>
   static inline void columns(Columns& of, int64_t count) {
-    Vector m = of.get(0);
-    for (int64_t k = 1; k < count; ++k) m = larger(of.get(k), m);
-    const Vector log_total =
-        with_exponential(m, [&](auto exponential) { return log_total_of(exponential, of, count, m); });
+    const auto get = [&](int64_t k) { return of.get(k); };
+    const Vector m = maximum_over(count, get);
+    const Vector log_total = total_over(count, m, get, [](int64_t, Vector) {}).logarithm();
     for (int64_t k = 0; k < count; ++k) of.set(k, (of.get(k) - m) - log_total);
   }
 
@@ -183,15 +199,6 @@ inline float row_sum(int64_t count, Term term) {
   return sum_of(total);
 }
 
-// The same of finite terms, with care.
-template <class Term>
-[[gnu::always_inline]] inline float careful_row_sum(int64_t count, Term term) {
-  return sum_of(careful_sum_over((count + kWidth - 1) / kWidth, [&](int64_t number) {
-    const int64_t k = number * kWidth;
-    return term(k, (int)std::min<int64_t>(kWidth, count - k));
-  }));
-}
-
 inline Vector piece(const float* from, int width, float rest) {
   return width == kWidth ? load(from) : load_part(from, width, rest);
 }
@@ -214,31 +221,36 @@ inline float row_maximum(const float* x, int64_t count) {
   return largest_of(larger(one, two));
 }
 
+inline int64_t pieces_of(int64_t count) { return (count + kWidth - 1) / kWidth; }
+inline int width_of(int64_t piece_number, int64_t count) {
+  return (int)std::min<int64_t>(kWidth, count - piece_number * kWidth);
+}
+
+// Each lane of the result is the row's total; the exponentials go to `keep`, which may be null.
+inline Total total_of_row(const float* x, int64_t count, Vector m, float* keep) {
+  const auto get = [&](int64_t n) { return piece(x + n * kWidth, width_of(n, count), kNone); };
+  Total total = total_over(pieces_of(count), m, get, [&](int64_t n, Vector e) {
+    if (keep) put(keep + n * kWidth, e, width_of(n, count));
+  });
+  total.others = splat(sum_of(total.others)), total.tops = splat(sum_of(total.tops));
+  return total;
+}
+
 void Softmax::row(const float* x, const float*, float* out, int64_t count) {
-  const float total = with_exponential(splat(row_maximum(x, count)), [&](auto exponential) {
-    return careful_row_sum(count, [&](int64_t k, int width) {
-      const Vector e = exponential(piece(x + k, width, kNone));
-      put(out + k, e, width);
+  const Vector total = with_exponential(splat(row_maximum(x, count)), [&](auto exponential) {
+    return careful_sum_over(pieces_of(count), [&](int64_t n) {
+      const int width = width_of(n, count);
+      const Vector e = exponential(piece(x + n * kWidth, width, kNone));
+      put(out + n * kWidth, e, width);
       return e;
     });
   });
-  const Reciprocal share(splat(total));
+  const Reciprocal share(splat(sum_of(total)));
   pieces(count, [&](int64_t k, int width) { put(out + k, share.of(piece(out + k, width, 0)), width); });
 }
 
 void LogSoftmax::row(const float* x, const float*, float* out, int64_t count) {
-  const Vector m = splat(row_maximum(x, count));
-  Vector tops = {}, top_one = {};
-  const float others = with_exponential(m, [&](auto exponential) {
-    top_one = exponential(m);
-    return careful_row_sum(count, [&](int64_t k, int width) {
-      const Vector some = piece(x + k, width, kNone);
-      const Integers top = some == m;
-      tops += choose(top, splat(1.0f), Vector{});
-      return choose(top, Vector{}, exponential(some));
-    });
-  });
-  const Vector log_total = log1p_of(splat(others) / top_one + splat(sum_of(tops) - 1.0f));
+  const Vector m = splat(row_maximum(x, count)), log_total = total_of_row(x, count, m, nullptr).logarithm();
   pieces(count, [&](int64_t k, int width) { put(out + k, (piece(x + k, width, 0) - m) - log_total, width); });
 }
 
