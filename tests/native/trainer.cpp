@@ -130,7 +130,7 @@ int main(int arguments, char** values) {
   const std::vector<const Kernels*> sets = instruction_sets();
   bool rounds = false;
 #if defined(SUMTOONE_BFLOAT16)
-  rounds = sets.back()->train_rounded && __builtin_cpu_supports("avx512bf16");
+  rounds = sets.back()->rounded_steps && __builtin_cpu_supports("avx512bf16");
 #endif
   for (int number = 0; number < tasks; ++number) {
     Task task = random_task(number % 4 == 0);

@@ -24,8 +24,6 @@ using sumtoone::Kernels;
 
 // Below this many numbers for each thread, waking another costs more than it brings.
 constexpr int64_t kNumbersPerThread = 32 * 1024;
-// Memory for at least this many numbers comes fresh from the system.
-constexpr int64_t kFresh = 4 * 1024 * 1024;
 
 std::vector<const Kernels*> usable() {
   std::vector<const Kernels*> found;
@@ -73,7 +71,7 @@ void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t out
              int threads) {
   const int64_t numbers = outer * count * inner;
   if (numbers == 0) return;
-  if (numbers >= kFresh) sumtoone::expect_writing((void*)out, (size_t)numbers * sizeof(float));
+  sumtoone::expect_writing((void*)out, (size_t)numbers * sizeof(float));
   share_out(chosen->units(outer, inner), numbers, threads, [&](int64_t begin, int64_t end) {
     chosen->compute(operation, (const float*)x, (const float*)g, (float*)out, count, inner, begin, end);
   });
@@ -84,8 +82,7 @@ enum Reduction { kNone, kMean, kSum };
 // The loss of each row, or the mean or sum of them all; the gradient is that of what is returned.
 void entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uintptr_t loss, uintptr_t gradient,
              int64_t rows, int64_t count, int threads) {
-  if (gradient && rows * count >= kFresh)
-    sumtoone::expect_writing((void*)gradient, (size_t)(rows * count) * sizeof(float));
+  if (gradient) sumtoone::expect_writing((void*)gradient, (size_t)(rows * count) * sizeof(float));
   static thread_local std::vector<float> kept;
   float* row_loss = (float*)loss;
   if (reduction != kNone) {
@@ -113,7 +110,7 @@ bool all_classes(uintptr_t target, int64_t rows, int64_t classes) {
 // Whether the chosen instruction set multiplies numbers of bfloat16 on this machine.
 bool rounds() {
 #if defined(SUMTOONE_BFLOAT16)
-  return chosen->train_rounded && __builtin_cpu_supports("avx512bf16");
+  return chosen->rounded_steps && __builtin_cpu_supports("avx512bf16");
 #else
   return false;
 #endif

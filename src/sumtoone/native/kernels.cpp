@@ -36,11 +36,19 @@ void entropy_any(const float* x, const int64_t* target, float smoothing, float s
 }  // namespace SUMTOONE_ISA
 
 namespace sumtoone {
-#if !defined(SUMTOONE_BFLOAT16)
-constexpr decltype(Kernels::train_rounded) train_rounded = nullptr;
+#if defined(SUMTOONE_BFLOAT16)
+constexpr const Steps* kRoundedSteps = &rounded_steps;
+#else
+constexpr const Steps* kRoundedSteps = nullptr;
 #endif
 extern const Kernels SUMTOONE_ISA;
-const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA), ::SUMTOONE_ISA::units,  ::SUMTOONE_ISA::compute_any,
-                              ::SUMTOONE_ISA::entropy_any, ::SUMTOONE_ISA::kWidth, ::SUMTOONE_ISA::kPanel,
-                              ::SUMTOONE_ISA::train<float>, train_rounded, ::SUMTOONE_ISA::predict};
+const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA),
+                              ::SUMTOONE_ISA::units,
+                              ::SUMTOONE_ISA::compute_any,
+                              ::SUMTOONE_ISA::entropy_any,
+                              ::SUMTOONE_ISA::kWidth,
+                              ::SUMTOONE_ISA::kPanel,
+                              {::SUMTOONE_ISA::train<float>, ::SUMTOONE_ISA::mirror_all<float>},
+                              kRoundedSteps,
+                              ::SUMTOONE_ISA::predict};
 }  // namespace sumtoone

@@ -10,6 +10,14 @@ namespace sumtoone {
 
 enum Operation { kSoftmax, kLogSoftmax, kSoftmaxBackward, kLogSoftmaxBackward };
 
+// What training is made of.
+struct Steps {
+  // Part `part` of `parts` that run at the same time and wait for each other at the meeting.
+  void (*train)(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
+  // Brings up to date what is kept of a layer's weights besides them.
+  void (*mirror)(const Layer& layer);
+};
+
 struct Kernels {
   const char* name;
   // Pieces that can be computed apart from each other, each of about `count` numbers a lane.
@@ -20,17 +28,16 @@ struct Kernels {
   void (*entropy)(const float* x, const int64_t* target, float smoothing, float scale, float* loss, float* gradient,
                   int64_t count, int64_t begin, int64_t end);
   int64_t width, panel;  // floats of a vector and columns of a panel
-  // Part `part` of `parts` that run at the same time and wait for each other at the meeting.
-  void (*train)(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
+  Steps steps;
   // The same with products of bfloat16; null where the instruction set has none. Some processors with the set's other
   // instructions lack these.
-  void (*train_rounded)(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
+  const Steps* rounded_steps;
   // Rows begin … end - 1, with room for (end - begin) * (inputs + 2 * the widest layer) floats.
   void (*predict)(const Prediction& task, int64_t begin, int64_t end, float* room);
 };
 
 #if defined(SUMTOONE_BFLOAT16)
-void train_rounded(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting);
+extern const Steps rounded_steps;
 #endif
 #if defined(SUMTOONE_X86)
 extern const Kernels avx512, avx2;

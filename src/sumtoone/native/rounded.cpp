@@ -2,7 +2,5 @@
 #include "kernels.h"
 #include "train.h"
 
-void sumtoone::train_rounded(const Training& training, const Chunk& chunk, int part, int parts,
-                             const Meeting& meeting) {
-  ::SUMTOONE_ISA::train<sumtoone::Pair>(training, chunk, part, parts, meeting);
-}
+const sumtoone::Steps sumtoone::rounded_steps = {::SUMTOONE_ISA::train<sumtoone::Pair>,
+                                                 ::SUMTOONE_ISA::mirror_all<sumtoone::Pair>};

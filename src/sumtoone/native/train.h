@@ -107,6 +107,23 @@ inline void turn_round(const Layer& layer, int64_t row, int64_t rows, int64_t co
     for (int64_t i = 0; i < rows; ++i) to[j * span + i] = from[i * width + j];
 }
 
+// Brings up to date what else is kept of rows of a panel of weights: for the way back, and rounded.
+template <class Operand>
+inline void mirror(const Layer& layer, int64_t row, int64_t rows, int64_t column, int64_t width) {
+  if constexpr (kRounds<Operand>)
+    round_weights<Operand>(layer, row, rows, column, width);
+  else if (layer.backward)
+    turn_round(layer, row, rows, column, width);
+}
+
+template <class Operand>
+void mirror_all(const Layer& layer) {
+  const int64_t columns = padded(layer.out);
+  for (int64_t column = 0; column < columns; column += kPanel)
+    for (int64_t row = 0; row <= layer.in; row += kTileRows)
+      mirror<Operand>(layer, row, least(kTileRows, layer.in + 1 - row), column, least(kPanel, columns - column));
+}
+
 // Rows of the next step on their way from memory, a few cache lines at a time while this step is computed.
 struct Ahead {
   const char* inputs;
@@ -162,10 +179,7 @@ void learn(const Layer& layer, const Rule& rule, int64_t rows, int64_t begin, in
                          reads.in_stride_down, reads.deltas_down + from * stride + column, stride, sums);
         if (high < rows) return store_sums<M, N>(sums, layer.gradient + place, N * kWidth);
         update<M, N>(layer, rule, sums, place);
-        if constexpr (kRounds<Operand>)
-          round_weights<Operand>(layer, row, M, column, N * kWidth);
-        else if (layer.backward)
-          turn_round(layer, row, M, column, N * kWidth);
+        mirror<Operand>(layer, row, M, column, N * kWidth);
       });
     }
   }

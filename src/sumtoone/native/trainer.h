@@ -26,12 +26,12 @@ class Trainer {
     bool nesterov, rounded;  // rounded: to bfloat16, what the products take
   };
 
-  // What export_layer and import_layer speak of.
+  // What exchange() speaks of.
   enum Slot { kWeights, kFirst, kSecond };
 
   Trainer(const Kernels* kernels, const Settings& settings, const float* scale, const float* shift)
       : kernels_(kernels),
-        train_(settings.rounded ? kernels->train_rounded : kernels->train),
+        steps_(settings.rounded ? *kernels->rounded_steps : kernels->steps),
         batch_(settings.batch),
         rounded_(settings.rounded) {
     const auto& sizes = settings.sizes;
@@ -82,8 +82,8 @@ class Trainer {
         float& there = row < layer.in ? weight[column * layer.in + row] : bias[column];
         (out ? there : here) = out ? here : there;
       }
-      if (!out && slot == kWeights) take_up(layer, column, weight + column * layer.in, bias[column]);
     }
+    if (!out && slot == kWeights) steps_.mirror(layer);
   }
 
   // Trains on a chunk with up to so many threads; the result has the same bits for any number.
@@ -106,27 +106,6 @@ class Trainer {
   }
 
  private:
-  // Brings the copies of a column of the weights up to date.
-  void take_up(const Layer& layer, int64_t column, const float* weight, float bias) {
-    for (int64_t row = 0; layer.backward && row < layer.in; row += kernels_->panel)
-      std::copy(weight + row, weight + std::min(row + kernels_->panel, layer.in),
-                layer.backward + at(layer.out, layer.in, column, row));
-    for (int64_t row = 0; layer.rounded && row <= layer.in; ++row) {
-      const float value = row < layer.in ? weight[row] : bias;
-      put(layer.rounded[at(pairs(layer.in + 1), layer.out, row / 2, column)], row % 2, value);
-      if (layer.rounded_backward && row < layer.in)
-        put(layer.rounded_backward[at(pairs(layer.out), layer.in, column / 2, row)], column % 2, value);
-    }
-  }
-
-  // Rounds to the nearest bfloat16, the even one of two, as the kernels do.
-  static void put(Pair& pair, bool second, float value) {
-    uint32_t bits, both = pair;
-    std::memcpy(&bits, &value, sizeof bits);
-    bits = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    pair = Pair(second ? (both & 0xffff) | bits << 16 : (both & 0xffff0000) | bits);
-  }
-
   static int64_t pairs(int64_t count) { return (count + 1) / 2; }
 
   // A thread with less of a step to itself, about ten microseconds, costs more than it brings.
@@ -144,13 +123,12 @@ class Trainer {
 
   void compute(const Chunk& chunk, int parts) {
     Barrier barrier(parts), alone(1);
-    const auto part_of = [&](int part) { train_(training_, chunk, part, parts, meeting(barrier)); };
+    const auto part_of = [&](int part) { steps_.train(training_, chunk, part, parts, meeting(barrier)); };
     if (parts > 1 && Pool::shared().run_together(parts, part_of)) return;
-    train_(training_, chunk, 0, 1, meeting(alone));
+    steps_.train(training_, chunk, 0, 1, meeting(alone));
   }
 
   static constexpr std::align_val_t kLine{64};
-  static constexpr size_t kLargePages = 4 * 1024 * 1024;  // from so many bytes on
 
   static Meeting meeting(Barrier& barrier) {
     return {[](void* place) { static_cast<Barrier*>(place)->wait(); }, &barrier};
@@ -171,7 +149,7 @@ class Trainer {
   float* take(int64_t count) {
     const size_t size = (size_t)count * sizeof(float);
     memory_.emplace_back(static_cast<float*>(::operator new(size, kLine)));
-    if (size >= kLargePages) expect_writing(memory_.back().get(), size);
+    expect_writing(memory_.back().get(), size);
     std::memset(memory_.back().get(), 0, size);
     return memory_.back().get();
   }
@@ -195,7 +173,7 @@ class Trainer {
   };
 
   const Kernels* kernels_;
-  decltype(Kernels::train) train_;
+  const Steps steps_;
   int64_t batch_;
   bool rounded_;
   std::vector<std::unique_ptr<float, Free>> memory_;
