@@ -119,8 +119,7 @@ class Pool {
   std::atomic<uint64_t> round_{0};
 };
 
-// Where threads wait for each other, many times a millisecond. They watch for a moment and then give way: on a
-// machine that others use as well, the one waited for may need this core.
+// Where threads wait for each other, many times a millisecond.
 class Barrier {
  public:
   explicit Barrier(int parts) : parts_(parts) {}
@@ -133,16 +132,11 @@ class Barrier {
       round_.store(round + 1, std::memory_order_release);
       return;
     }
-    for (int tries = 0; round_.load(std::memory_order_acquire) == round; ++tries) {
-      if (tries >= kTries) std::this_thread::yield();
-#if defined(__x86_64__) || defined(__i386__)
-      else __builtin_ia32_pause();
-#endif
+    while (!watch_for([&] { return round_.load(std::memory_order_acquire) != round; })) {
     }
   }
 
  private:
-  static constexpr int kTries = 2000;
   const int parts_;
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<unsigned> round_{0};
