@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 # Rows sent through the network at once: enough to fill the processor, little enough to stay in its caches.
 _ROWS_AT_ONCE = 4096
-# What the kernels convert on the way.
-_READ_AS_THEY_ARE = (torch.uint8, torch.float32)
 
 _Parsed = TypeVar("_Parsed")
 
@@ -108,10 +106,9 @@ class Run:
         """
         rows = self.preprocessing.rows(inputs)
         with torch.inference_mode():
-            if rows.dtype in _READ_AS_THEY_ARE:
-                computed = fused(self.network, rows, self.preprocessing.step, softmax=True)
-                if computed is not None:
-                    return computed
+            computed = fused(self.network, rows, self.preprocessing.step, softmax=True)
+            if computed is not None:
+                return computed
             return torch.cat([self._probabilities(part) for part in rows.split(_ROWS_AT_ONCE)])
 
     def _probabilities(self, rows: Tensor) -> Tensor:

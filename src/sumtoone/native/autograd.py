@@ -12,13 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C import _get_tracing_state, _len_torch_dispatch_stack
 from torch._C._autograd import _get_current_graph_task_keep_graph
-from torch._C._functorch import peek_interpreter_stack
-from torch.autograd import forward_ad
 from torch.autograd.graph import increment_version
 
 from sumtoone.native import kernels
+from sumtoone.native.watched import watched
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 # Numbers below which one thread is enough, and asking for their count not worth the time.
@@ -30,14 +28,8 @@ _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
 def is_plain(x: Tensor, dtype: torch.dtype = torch.float32) -> bool:
-    """Whether this is a tensor on the CPU with memory of its own, and nothing else than its values is asked for."""
+    """Whether the kernels can read this: on the CPU, with memory of its own, nothing but its numbers."""
     if x.dtype is not dtype or type(x) not in _PLAIN or not x.is_cpu or x.is_neg() or kernels() is None:
-        return False
-    # A tracer, a dispatch mode (fake tensors), a transform of torch.func and a level of forward differentiation want
-    # to see every operation.
-    if _get_tracing_state() is not None or _len_torch_dispatch_stack() or peek_interpreter_stack() is not None:
-        return False
-    if forward_ad._current_level >= 0:
         return False
     try:
         # Memory that was taken away leaves a tensor with numbers and no address.
@@ -58,7 +50,7 @@ def log_softmax(x: Tensor, dim: int) -> Tensor | None:
 
 def cross_entropy(logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str) -> Tensor | None:
     """Return the loss, reduced, or None as :func:`softmax` does, or if a target is outside [0, K)."""
-    if torch.compiler.is_compiling() or not (is_plain(logits_NK) and is_plain(target_N, torch.int64)):
+    if watched() or not (is_plain(logits_NK) and is_plain(target_N, torch.int64)):
         return None
     target_N = target_N.contiguous()
     module = kernels()
@@ -76,7 +68,7 @@ def into(out: Tensor, x: Tensor, dim: int, *, logarithm: bool) -> bool:
 
     ``out`` is of the shape of ``x``; nothing records a graph.
     """
-    if torch.compiler.is_compiling() or not (is_plain(x) and is_plain(out) and out.is_contiguous()):
+    if watched() or not (is_plain(x) and is_plain(out) and out.is_contiguous()):
         return False
     if out is not x and out.untyped_storage().data_ptr() == x.untyped_storage().data_ptr():
         return False  # they may overlap
@@ -87,8 +79,7 @@ def into(out: Tensor, x: Tensor, dim: int, *, logarithm: bool) -> bool:
 
 
 def _along(operation: int, x: Tensor, dim: int) -> Tensor | None:
-    # First, for a compiler follows every line after it.
-    if torch.compiler.is_compiling() or not is_plain(x):
+    if watched() or not is_plain(x):
         return None
     if x.requires_grad and torch.is_grad_enabled():
         result: Tensor = _Normalised.apply(x, dim, operation)  # type: ignore[no-untyped-call]
@@ -160,7 +151,7 @@ class _Normalised(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (result,), (g,) = ctx.saved_tensors, gradients
         logarithm = ctx.operation == _LOG_SOFTMAX
-        if not torch.is_grad_enabled() and is_plain(g):
+        if not (torch.is_grad_enabled() or watched()) and is_plain(g):
             return _forward(_LOG_SOFTMAX_BACKWARD if logarithm else _SOFTMAX_BACKWARD, result, ctx.dim, g), None, None
         if logarithm:
             return g - result.exp() * g.sum(ctx.dim, keepdim=True), None, None
@@ -184,7 +175,7 @@ class _CrossEntropy(torch.autograd.Function):
         if torch.is_grad_enabled() or ctx.gradient_NK is None:
             return _differentiable_gradient(ctx) * g, None, None, None
         gradient_NK: Tensor = ctx.gradient_NK
-        if _get_current_graph_task_keep_graph() or not is_plain(g):
+        if _get_current_graph_task_keep_graph() or watched() or not is_plain(g):
             return gradient_NK * g, None, None, None
         ctx.gradient_NK = None  # nobody asks for it again: no copy
         if ctx.reduction == "none" or float(g) != 1.0:

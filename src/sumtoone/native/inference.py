@@ -10,13 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, is_autocast_enabled, nn
-from torch._C import _get_tracing_state, _len_torch_dispatch_stack, _len_torch_function_stack
-from torch._C._functorch import peek_interpreter_stack
-from torch.autograd import forward_ad
-from torch.compiler import is_compiling
+from torch._C import _len_torch_function_stack
 from torch.nn.modules.module import _has_any_global_hook
 
 from sumtoone.native import kernels
+from sumtoone.native.watched import watched
 from sumtoone.specification import Specification
 
 Step = tuple[Tensor, Tensor]
@@ -35,7 +33,7 @@ def forward(x: Tensor, network: nn.Module, described: Specification, step: Step 
     softmax.
     """
     tensors = _tensors()
-    if tensors is None or type(x) not in _PLAIN or _something_watches(x):
+    if tensors is None or type(x) not in _PLAIN or watched() or _is_changed(x):
         return None
     if torch.is_grad_enabled() and (x.requires_grad or any(one.requires_grad for one in network.parameters())):
         return None
@@ -57,19 +55,13 @@ def _tensors() -> Any | None:
     )
 
 
-def _something_watches(x: Tensor) -> bool:
-    """Whether somebody wants to see every operation, or other ones, or something else than their values.
+def _is_changed(x: Tensor) -> bool:
+    """Whether somebody wants other operations, or numbers that are not the ones in memory.
 
-    A compiler, a tracer, a mode of dispatch or of functions, a transform of torch.func, a level of forward
-    differentiation, autocast, hooks of all modules; a tensor that is sparse, or negated only when read.
+    A mode of functions, autocast, hooks of all modules; a tensor that is sparse, or negated only when read.
     """
     return bool(
-        is_compiling()
-        or _get_tracing_state() is not None
-        or _len_torch_dispatch_stack()
-        or _len_torch_function_stack()
-        or peek_interpreter_stack() is not None
-        or forward_ad._current_level >= 0
+        _len_torch_function_stack()
         or is_autocast_enabled("cpu")
         or _has_any_global_hook()
         or x.is_neg()

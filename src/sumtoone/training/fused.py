@@ -172,9 +172,7 @@ class FusedEngine(PlainEngine):
         return super().validate()
 
     def _logits(self, inputs_BD: Tensor) -> Tensor:
-        computed = None
-        if inputs_BD.dtype in (torch.uint8, torch.float32):
-            computed = fused(self.network, inputs_BD, self.plan.preprocessing.step, softmax=False)
+        computed = fused(self.network, inputs_BD, self.plan.preprocessing.step, softmax=False)
         return super()._logits(inputs_BD) if computed is None else computed
 
     def finish(self) -> None:
