@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 
+from sumtoone import native
 from sumtoone.language import speak
 
 # Two test processes with two threads each on two cores spend their time waiting for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 # Annotations such as Float[Tensor, "N K"] become checks, under test only.
-install_import_hook("sumtoone.functional", "beartype.beartype")
+install_import_hook(["sumtoone.functional", "sumtoone.composed"], "beartype.beartype")
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +37,24 @@ def mnist_folder() -> Iterator[Path]:
             yield found
             return
     pytest.skip("needs the full MNIST files: set SUMTOONE_DATA to the folder that holds mnist/")
+
+
+@pytest.fixture(params=native.status().instruction_sets)
+def simd(request: pytest.FixtureRequest) -> Iterator[str]:
+    """One instruction set of this machine after the other; skips where there are no kernels."""
+    kernels = native.kernels()
+    assert kernels is not None
+    before = kernels.chosen()
+    kernels.choose(request.param)
+    yield request.param
+    kernels.choose(before)
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets torch's threads, for the length of the test."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)

@@ -14,9 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor
 
+from sumtoone import composed
 from sumtoone.arguments import (
     check_classes,
     check_dimension,
@@ -239,55 +239,7 @@ def relu(x: Given[Tensor]) -> Tensor:
     return _run("relu", x)
 
 
-# --- the computations, on checked arguments
-
-
-def _softmax(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
-    if x.numel() == 0:
-        return x.clone()
-    wide = _wide(x)
-    # The quotient does not depend on the shift, so no gradient is lost by detaching it.
-    e = (wide - wide.detach().amax(dim, keepdim=True)).exp_()
-    total = e.sum(dim, keepdim=True)
-    # exp keeps its result for the backward pass: only without one may it be overwritten.
-    return (e / total if torch.is_grad_enabled() else e.div_(total)).to(x.dtype)
-
-
-def _log_softmax(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
-    shifted, log_total = _shifted_and_log_total(_wide(x), dim)
-    return (shifted - log_total).to(x.dtype)
-
-
-def _cross_entropy(
-    logits_NK: Float[Tensor, "N K"], target_N: Int64[Tensor, " N"], label_smoothing: float, reduction: str
-) -> Float[Tensor, "*reduced"]:
-    shifted_NK, log_total_N1 = _shifted_and_log_total(_wide(logits_NK), 1)
-    loss_N = (log_total_N1 - shifted_NK.gather(1, target_N[:, None])).squeeze(1)
-    if label_smoothing:
-        uniform_N = log_total_N1.squeeze(1) - shifted_NK.mean(1)
-        loss_N = (1 - label_smoothing) * loss_N + label_smoothing * uniform_N
-    if reduction == "none":
-        return loss_N
-    return loss_N.mean() if reduction == "mean" else loss_N.sum()
-
-
-def _shifted_and_log_total(
-    x: Float[Tensor, "*shape"], dim: int
-) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*total"]]:
-    """Return ``x - m`` and ``log(sum(exp(x - m)))``, the axis of the latter kept at length 1."""
-    if x.numel() == 0:
-        return x.clone(), x.sum(dim, keepdim=True)
-    maximum, place = x.detach().max(dim, keepdim=True)
-    shifted = x - maximum
-    e = shifted.exp()
-    # The maximum's exponential is exactly 1; without it, what is left is not rounded to the digits of 1.
-    # Subtracting (rather than overwriting) leaves its slope, and the NaN of an infinite maximum, in place.
-    others = e.scatter_add(dim, place, torch.full_like(maximum, -1)).sum(dim, keepdim=True)
-    return shifted, others.log1p()
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.dtype.itemsize < 4 else x
+# --- who computes it
 
 
 def _autocasts(device: str) -> bool:
@@ -295,9 +247,9 @@ def _autocasts(device: str) -> bool:
 
 
 _PYTORCH: dict[str, Callable[..., Tensor]] = {
-    "softmax": _softmax,
-    "log_softmax": _log_softmax,
-    "cross_entropy": _cross_entropy,
+    "softmax": composed.softmax,
+    "log_softmax": composed.log_softmax,
+    "cross_entropy": composed.cross_entropy,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "relu": torch.relu,
