@@ -35,7 +35,7 @@ def main() -> None:
         print(tables.TABLES[name](record), end="\n\n", flush=True)
         if not given.quick:
             print("record:", write_record(name, record), end="\n\n", flush=True)
-            tables.update_readme()
+            tables.update_readme(name)
         disagreeing += [f"{name}: {whose}" for whose in record.get("disagreeing", ())]
     if disagreeing:
         raise SystemExit("these did not compute the same: " + "; ".join(disagreeing))

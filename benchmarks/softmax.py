@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 import sumtoone as s1
 from benchmarks.protocol import Contender, interleaved, machine, ratios, summary
+from sumtoone.native import status
 
 CLASSES = (2, 10, 16, 17, 64, 1000)
 NUMBERS = 17_000_000  # 68 MB
@@ -34,16 +35,10 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
         "what": f"float32 tensors of {numbers:,} numbers, last dimension",
         "machine": machine(["torch", "jax", "sumtoone"]),
         "rounds": rounds,
-        "path": _path(),
+        "path": status().path,
         "widths": rows,
         "small": [_small(rounds, shape) for shape in SMALL],
     }
-
-
-def _path() -> str:
-    from sumtoone.native import status
-
-    return status().path
 
 
 def _one_width(classes: int, rows: int, rounds: int, quick: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,14 +131,14 @@ def softmax_table(record: Mapping[str, Any]) -> str:
             for ratio in [*row["faster"].values(), *(row.get("peers", {})[name] for name in peers)]
         )
         lines.append(f"| {row['classes']} | {speeds} | {row['share_of_copy']['median']:.0%} | {times} |")
-    where = record["machine"]
+    where, calls = record["machine"], list(record["small"][0]["ours / torch"])
     than_peers = " (the last columns: than these)" if peers else ""
     lines += [
         "",
         f"×: how many times faster than PyTorch{than_peers}. Calls on a few numbers, one thread, microseconds:",
         "",
-        f"| shape | {' | '.join(f'{name}: ours, PyTorch' for name in record['small'][0]['ours / torch'])} |",
-        "|---" * (len(names)) + "|",
+        f"| shape | {' | '.join(f'{name}: ours, PyTorch' for name in calls)} |",
+        "|---" * (len(calls) + 1) + "|",
     ]
     for small in record["small"]:
         spent = small["microseconds"]
@@ -168,17 +168,17 @@ TABLES = {
 }
 
 
-def update_readme() -> None:
-    """Rewrite every table between ``<!-- table: name -->`` and ``<!-- end -->`` from its record."""
-    README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
+def update_readme(name: str) -> None:
+    """Rewrite the table between ``<!-- table: name -->`` and ``<!-- end -->`` from its record."""
+    README.write_text(rendered(README.read_text(encoding="utf-8"), [name]), encoding="utf-8")
 
 
-def rendered(readme: str) -> str:
-    """Return the README with its tables as the records have them."""
-    for name, table in TABLES.items():
+def rendered(readme: str, names: Iterable[str] = TABLES) -> str:
+    """Return the README with these tables as the records have them."""
+    for name in names:
         record = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
         start, end = f"<!-- table: {name} -->\n", "<!-- end -->"
         before, found, rest = readme.partition(start)
         if found:
-            readme = f"{before}{start}{table(record)}\n{end}{rest.partition(end)[2]}"
+            readme = f"{before}{start}{TABLES[name](record)}\n{end}{rest.partition(end)[2]}"
     return readme
