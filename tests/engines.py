@@ -21,6 +21,14 @@ OPTIMIZERS: list[dict[str, Any]] = [
     {"optimizer": "adamw", "label_smoothing": 0.1},
 ]
 
+REFUSED = (
+    "This engine is not there [engine-unavailable]\n"
+    "  expected: engine auto or plain; fused needs the compiled kernels, the CPU, float32 or a processor that "
+    "multiplies bfloat16 (avx512_bf16), and a Network as it was built\n"
+    "  got: fused\n"
+    "  try: --engine auto"
+)
+
 
 def make_dataset(rows: int, features: int, classes: int, *, pixels: bool = False) -> Dataset:
     """Clouds of float rows, or of pixels."""

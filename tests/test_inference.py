@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -35,8 +35,6 @@ from sumtoone.runs import History, TrainingOptions
 from sumtoone.specification import ACTIVATIONS
 from test_training import make_dataset
 
-KERNELS = native.kernels()
-SETS = list(KERNELS.instruction_sets()) if KERNELS else []
 pytestmark = pytest.mark.skipif(
     inference._tensors() is None, reason=f"no kernels that read tensors: {native.status()}, torch {torch.__version__}"
 )
@@ -44,22 +42,6 @@ pytestmark = pytest.mark.skipif(
 # Odd sizes around the widths of vectors and tiles, and the lesson's own.
 SIZES = ("784-128-64-10", "1-2", "1-1-2", "2-17-3", "15-16-17-5", "31-33-4", "100-7-1000", "2050-9-6", "48-32-16-8-4-3")
 ROWS = (1, 2, 3, 4, 5, 7, 64, 65, 131)
-
-
-@pytest.fixture(params=SETS)
-def simd(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One instruction set after the other."""
-    before = KERNELS.chosen()
-    KERNELS.choose(request.param)
-    yield request.param
-    KERNELS.choose(before)
-
-
-@pytest.fixture
-def threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
 
 
 def build(sizes: str = "12-9-5-3", activation: str = "relu", **options: Any) -> Network:

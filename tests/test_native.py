@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import mpmath
 import pytest
@@ -22,9 +22,7 @@ from sumtoone import DtypeError, ShapeError, UsageError, native
 from sumtoone.functional import cross_entropy, log_softmax, softmax
 from sumtoone.native import autograd
 
-KERNELS = native.kernels()
-SETS = list(KERNELS.instruction_sets()) if KERNELS else []
-pytestmark = pytest.mark.skipif(not KERNELS, reason=f"no compiled kernels here: {native.status()}")
+pytestmark = pytest.mark.skipif(not native.kernels(), reason=f"no compiled kernels here: {native.status()}")
 
 EPS = torch.finfo(torch.float32).eps
 # The largest error promised, in units of the last place.
@@ -40,22 +38,6 @@ SIZES = (
 )
 # Short, long and strided; the last three past the number from which memory comes fresh from the system.
 SHARED = ((4001, 10), (301, 257), (3, 40, 700), (420_000, 10), (1050, 4001), (2, 10, 210_001))
-
-
-@pytest.fixture(params=SETS)
-def simd(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One instruction set after the other."""
-    before = KERNELS.chosen()
-    KERNELS.choose(request.param)
-    yield request.param
-    KERNELS.choose(before)
-
-
-@pytest.fixture
-def threads() -> Iterator[Callable[[int], None]]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
 
 
 def normal(*shape: int, scale: float = 3.0, seed: int = 0) -> Tensor:
@@ -281,12 +263,13 @@ def test_a_few_units_in_the_last_place_at_any_scale(scale: float, simd: str) -> 
             for given, dim in ((x, 1), (x.T.contiguous(), 0)):
                 truth = true_logarithms(given, dim)
                 assert ulps(softmax(given, dim), truth.exp()) <= most
-                # At 1e6 some logarithms are a sum of subnormal numbers, none of which has 4 units of digits.
-                assert scale == 1e6 or ulps(log_softmax(given, dim), truth) <= most
+                if scale < 1e6:  # there some logarithms are sums of subnormal numbers, which have no such digits
+                    assert ulps(log_softmax(given, dim), truth) <= most
             target = labels(*x.shape)
             loss = cross_entropy(x, target, reduction="none")
             truth = -true_logarithms(x, 1).gather(1, target[:, None]).squeeze(1)
-            assert scale == 1e6 or ulps(loss, truth) <= most
+            if scale < 1e6:
+                assert ulps(loss, truth) <= most
 
 
 @pytest.mark.parametrize("columns", [3, 10, 17, 100, 300])
