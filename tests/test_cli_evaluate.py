@@ -56,7 +56,8 @@ def run(tmp_path: Path, pets: Path) -> Path:
         weight.copy_(100 * torch.tensor([[1.0, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0]]))
         bias.zero_()
     data = s1.load(pets)
-    history = s1.History(({"epoch": 1, "train_loss": 0.5, "validation_loss": 0.6, "validation_accuracy": 0.7},))
+    row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.8, "validation_loss": 0.6, "validation_accuracy": 0.7}
+    history = s1.History(({**row, "seconds": 0.1},))
     own = s1.Run(
         network=network,
         preprocessing=s1.Preprocessing(4, divisor=255.0),

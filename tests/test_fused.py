@@ -229,14 +229,15 @@ def test_one_engine_goes_on_where_the_other_stopped(options: dict[str, Any]) -> 
         for _ in second.train_epoch(progress):
             pass
         results[before, after] = progress.loss_sum
-    assert len(names) == 1
+    # Dropout is drawn from torch's random state by one of the two alone.
+    assert len({tuple(kind for kind in kinds if kind[0] != "random.cpu") for kinds in names}) == 1
     assert list(results.values()) == pytest.approx([results["plain", "plain"]] * 3, rel=1e-5)
 
 
 def test_before_the_first_step_there_is_nothing_but_weights() -> None:
     dataset = make_dataset(60, 12, 3)
     states = [PlainEngine(make_plan(dataset, "12-4-3")).state(), FusedEngine(make_plan(dataset, "12-4-3"), 1).state()]
-    assert states[0].keys() == states[1].keys()
+    assert states[0].keys() - states[1].keys() == {"random.cpu"}
 
 
 class _Stop(Exception):

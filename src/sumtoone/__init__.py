@@ -20,7 +20,7 @@ _HOMES = {
     "DataError": "sumtoone.errors",
     "DtypeError": "sumtoone.errors",
     "Explanation": "sumtoone.shapes",
-    "History": "sumtoone.runs",
+    "History": "sumtoone.history",
     "Network": "sumtoone.network",
     "Preprocessing": "sumtoone.data",
     "Report": "sumtoone.evaluation",
@@ -73,8 +73,8 @@ if TYPE_CHECKING:
     from sumtoone.functional import sigmoid as sigmoid
     from sumtoone.functional import softmax as softmax
     from sumtoone.functional import tanh as tanh
+    from sumtoone.history import History as History
     from sumtoone.network import Network as Network
-    from sumtoone.runs import History as History
     from sumtoone.runs import Run as Run
     from sumtoone.runs import open_run as open_run
     from sumtoone.shapes import Explanation as Explanation

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -143,7 +144,8 @@ class Network(nn.Module):
     @classmethod
     def from_adopted(cls, adopted: Adopted) -> Network:
         """Return the network that :func:`sumtoone.adoption.adopt` found."""
-        network = cls(adopted.specification)
+        # float32 whatever torch's own type is: so the notes say.
+        network = cls(adopted.specification).float()
         with torch.no_grad():
             for layer, weight, bias in zip(network._linears(), adopted.weights, adopted.biases, strict=True):
                 layer.weight.copy_(weight)
@@ -214,17 +216,39 @@ class Network(nn.Module):
         return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
 
-def fused(network: nn.Module, x: Tensor, step: inference.Step | None = None, *, softmax: bool) -> Tensor | None:
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network and its parts into evaluation mode inside the block, and each back to its own."""
+    training = [part for part in network.modules() if part.training]
+    try:
+        for part in training:
+            part.training = False
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def input_kind(network: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Return where a module wants its rows and of which floating-point type: as its first such parameter is."""
+    floating = (parameter for parameter in network.parameters() if parameter.is_floating_point())
+    first = next(floating, torch.empty(0, dtype=torch.float32))
+    return first.device, first.dtype
+
+
+def fused(
+    network: nn.Module, x: Tensor, step: inference.Step | None = None, *, softmax: bool, threads: int = 0
+) -> Tensor | None:
     """Return probabilities, or logits, from one pass through the compiled kernels; None where only a call will do.
 
-    ``step`` is the preprocessing's, for raw rows of uint8 or float32.
+    ``step`` is the preprocessing's, for raw rows of uint8 or float32; ``threads`` are torch's where 0 is given.
     """
     if type(network) is not Network:
         return None
     described = network.specification
     if described.dropout and network.training:
         return None
-    return inference.forward(x, network, described, step, softmax)
+    return inference.forward(x, network, described, step, softmax, threads)
 
 
 def _start_variance(activation: str, layer: nn.Linear, *, last: bool) -> float:

@@ -1,4 +1,4 @@
-"""The run: a trained network with everything needed to use it, and its folder on disk.
+"""The run: a trained network with everything needed to use it, and the way into its folder and back.
 
 A finished folder holds ``model.safetensors``, ``history.jsonl`` and ``run.json``; the last is written
 last and carries the digests of the others, so that a folder with a ``run.json`` is whole.
@@ -6,25 +6,25 @@ last and carries the digests of the others, so that a folder with a ``run.json``
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from sumtoone import __version__
 from sumtoone.data.preprocessing import Preprocessing
-from sumtoone.errors import RunError, SumtooneError
+from sumtoone.description import check_keepable, describe, load_size, needed, restored, specification_of
+from sumtoone.errors import RunError, SumtooneError, UsageError
 from sumtoone.functional import softmax
-from sumtoone.network import Network, fused
+from sumtoone.history import MOST_ROW, History
+from sumtoone.network import Network, evaluating, fused, input_kind
 from sumtoone.options import TrainingOptions
-from sumtoone.specification import Specification
+from sumtoone.run_folder import MOST_JSON, as_path, exists, held, new_folder, read_file, remove_parts, told
 from sumtoone.storage import json_from_bytes, json_to_bytes, tensors_from_bytes, tensors_to_bytes, write_atomically
 
 if TYPE_CHECKING:
@@ -34,29 +34,6 @@ FORMAT = 1
 # Rows sent through the network at once: enough to fill the processor, little enough to stay in its caches.
 _ROWS_AT_ONCE = 4096
 
-_Parsed = TypeVar("_Parsed")
-
-
-@dataclass(frozen=True)
-class History:
-    """What happened in each epoch, as rows of plain values.
-
-    >>> history = History(({"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.25}))
-    >>> history["train_loss"], len(history)
-    ((0.5, 0.25), 2)
-    """
-
-    rows: tuple[Mapping[str, Any], ...] = ()
-
-    def __getitem__(self, name: str) -> tuple[Any, ...]:
-        return tuple(row[name] for row in self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
-        return iter(self.rows)
-
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -65,7 +42,7 @@ class Run:
     Parameters
     ----------
     network
-        Gives logits (N, K); left in evaluation mode.
+        Gives logits (N, K): a :class:`Network`, or a module of your own; left in evaluation mode.
     preprocessing
         Takes raw inputs to the network's.
     classes
@@ -93,11 +70,18 @@ class Run:
     environment: Mapping[str, Any] = field(default_factory=lambda: environment())  # noqa: PLW0108 - defined below
     label: str = "label"
 
+    def __post_init__(self) -> None:
+        if type(self.network) is Network:
+            # As a file gives them back: where weights lie otherwise in memory, sums are rounded otherwise.
+            for parameter in self.network.parameters():
+                parameter.data = parameter.data.contiguous()
+
     def probabilities(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return probabilities (N, K), float32 on the CPU, for raw inputs as the data set holds them.
 
         On the CPU, the preprocessing, the network and the softmax are one pass through the compiled kernels, a few
         rows at a time: to the bit what ``network.probabilities(preprocessing(inputs))`` gives, and promised as there.
+        The network answers as it does in evaluation mode and outside autocast, whatever the caller's own is.
 
         Raises
         ------
@@ -109,13 +93,14 @@ class Run:
             computed = fused(self.network, rows, self.preprocessing.step, softmax=True)
             if computed is not None:
                 return computed
-            return torch.cat([self._probabilities(part) for part in rows.split(_ROWS_AT_ONCE)])
+            device, dtype = input_kind(self.network)
+            with evaluating(self.network), torch.autocast(device.type, enabled=False):
+                parts = rows.split(_ROWS_AT_ONCE)
+                return torch.cat([self._probabilities(self.preprocessing(part.to(device)).to(dtype)) for part in parts])
 
-    def _probabilities(self, rows: Tensor) -> Tensor:
-        device = next(self.network.parameters()).device
-        x = self.preprocessing(rows.to(device))
+    def _probabilities(self, x: Tensor) -> Tensor:
         computed = fused(self.network, x, softmax=True)
-        return softmax(self.network(x), dim=-1).cpu() if computed is None else computed
+        return softmax(self.network(x), dim=-1).float().cpu() if computed is None else computed
 
     def save(self, path: str | Path) -> Path:
         """Write the run folder; an existing run is refused, never overwritten.
@@ -123,56 +108,45 @@ class Run:
         Raises
         ------
         RunError
-            If there is something at ``path`` already, it cannot be written, or the network is not a :class:`Network`.
+            If there is something at ``path`` already, it cannot be written, or the network has a part that a file
+            cannot give back.
         """
-        folder = new_folder(Path(path))
-        write_run(self, folder)
+        check_keepable(self.network)
+        with new_folder(as_path(path)) as folder:
+            assert folder is not None, "a path was given"
+            write_run(self, folder)
         return folder
 
 
-def environment() -> dict[str, Any]:
-    """Return what the numbers of a run may depend on: versions, machine, threads."""
+def environment(threads: int | None = None) -> dict[str, Any]:
+    """Return what the numbers of a run may depend on: versions, machine, and the threads it was computed with."""
     return {
         "sumtoone": __version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),
         "system": platform.system(),
-        "threads": torch.get_num_threads(),
+        "threads": torch.get_num_threads() if threads is None else threads,
     }
 
 
-def new_folder(folder: Path) -> Path:
-    """Make an empty folder for a run; :class:`RunError` if something is there or it cannot be made."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        occupied = any(folder.iterdir())
-    except OSError as error:
-        raise RunError("run-folder", path=str(folder), why=error.strerror or str(error)) from None
-    if occupied:
-        raise RunError("run-exists", path=str(folder))
-    return folder
-
-
 def write_run(run: Run, folder: Path) -> None:
-    """Write the three files of a finished run into a folder that exists, ``run.json`` last."""
-    if not isinstance(run.network, Network):
-        raise RunError("run-module", kind=type(run.network).__name__)
-    specification = run.network.specification
+    """Write the three files of a finished run into a folder whose lock is held, ``run.json`` last."""
+    check_keepable(run.network)
     try:
+        History.from_json(run.history.to_json())
+    except ValueError as error:
+        raise RunError("run-history", why=str(error)) from None
+    with told(folder):
         digests = {
             "model.safetensors": write_atomically(
                 folder / "model.safetensors", tensors_to_bytes(run.network.state_dict())
             ),
-            "history.jsonl": write_atomically(folder / "history.jsonl", _rows_to_bytes(run.history)),
+            "history.jsonl": write_atomically(folder / "history.jsonl", run.history.to_bytes()),
         }
         document = {
             "format": FORMAT,
-            "specification": {
-                "sizes": str(specification),
-                "activation": specification.activation,
-                "dropout": specification.dropout,
-            },
+            **describe(run.network, run.preprocessing.features),
             "preprocessing": run.preprocessing.to_json(),
             "classes": list(run.classes),
             "options": run.options.to_json(),
@@ -187,24 +161,34 @@ def write_run(run: Run, folder: Path) -> None:
             "digests": digests,
         }
         write_atomically(folder / "run.json", json_to_bytes(document))
-    except OSError as error:
-        raise RunError("run-folder", path=str(folder), why=error.strerror or str(error)) from None
+        remove_parts(folder)
 
 
 def add_metrics(run: Run, folder: Path, metrics: Mapping[str, Any]) -> Run:
-    """Return the run with more measured numbers, and keep them in its folder."""
-    richer = replace(run, metrics={**run.metrics, **metrics})
-    write_run(richer, folder)
-    return richer
+    """Return the run with more measured numbers, and keep them in its folder beside those that are there."""
+    with held(folder, wait=True):
+        document = _read_document(folder)
+        document["metrics"] = {**document["metrics"], **metrics}
+        with told(folder):
+            write_atomically(folder / "run.json", json_to_bytes(document))
+    return replace(run, metrics={**run.metrics, **document["metrics"]})
 
 
-def open_run(path: str | Path) -> Run:
+def open_run(path: str | Path, network: nn.Module | None = None) -> Run:
     """Return the run in a folder, its files checked against their digests.
+
+    Parameters
+    ----------
+    path
+        The folder that ``fit(…, out=path)`` or ``run.save(path)`` wrote.
+    network
+        Needed where the run trained a module of your own: one built as the trained one was. It is given the run's
+        tensors, and held against what the trained one answered.
 
     Raises
     ------
     RunError
-        If there is no run, it is unfinished, from a newer sumtoone, or damaged.
+        If there is no run, it is unfinished, from a newer sumtoone, or damaged; if it needs a module, or another one.
 
     Examples
     --------
@@ -216,73 +200,76 @@ def open_run(path: str | Path) -> Run:
       got: runs/none
       try: name the folder that 'sumtoone train' printed
     """
-    folder = Path(path)
-    if not (folder / "run.json").is_file():
-        code = "run-unfinished" if (folder / "checkpoints").is_dir() else "run-missing"
+    folder = as_path(path)
+    if network is not None and not isinstance(network, nn.Module):
+        raise UsageError("run-network", kind=type(network).__name__)
+    if not exists(folder / "run.json"):
+        code = "run-unfinished" if exists(folder / "checkpoints") else "run-missing"
         raise RunError(code, path=str(path))
-    document = _read(folder, "run.json", json_from_bytes)
+    document = _read_document(folder)
     if document.get("format") != FORMAT:
         raise RunError("run-format", path=str(path), given=document.get("format"), known=FORMAT)
-    digests = document.get("digests")
-    if not isinstance(digests, dict):
-        raise RunError("run-damaged", path=str(folder / "run.json"), why="digests")
-    tensors = _read(folder, "model.safetensors", tensors_from_bytes, str(digests.get("model.safetensors")))
-    history = _read(folder, "history.jsonl", _rows_from_bytes, str(digests.get("history.jsonl")))
     try:
-        return _assemble(folder, document, tensors, history)
+        return _assemble(folder, document, network)
+    except RunError:
+        raise
     except SumtooneError as error:
         raise RunError("run-damaged", path=str(folder / "run.json"), why=error.message) from None
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise RunError("run-damaged", path=str(folder / "run.json"), why=str(error).splitlines()[0]) from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Whatever is in a file whose digest somebody put right: what reading it raises is open-ended.
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise RunError("run-damaged", path=str(folder / "run.json"), why=why) from None
 
 
-def _assemble(folder: Path, document: Mapping[str, Any], tensors: dict[str, Tensor], history: History) -> Run:
-    described = document["specification"]
-    specification = Specification.parse(described["sizes"], described["activation"], described["dropout"])
-    if sum(tensor.numel() for tensor in tensors.values()) != specification.parameters:
-        raise ValueError(f"{specification} does not have the weights in model.safetensors")
-    network = Network(specification)
-    network.load_state_dict(tensors)
-    classes = tuple(map(str, document["classes"]))
+def _read_document(folder: Path) -> dict[str, Any]:
+    return read_file(folder / "run.json", MOST_JSON, json_from_bytes)
+
+
+def _assemble(folder: Path, document: Mapping[str, Any], network: nn.Module | None) -> Run:
+    options = TrainingOptions.from_json(document["options"])
     preprocessing = Preprocessing.from_json(document["preprocessing"])
-    if (preprocessing.features, len(classes)) != (specification.inputs, specification.outputs):
-        raise ValueError(f"{len(classes)} classes and {preprocessing.features} features for {specification}")
-    image_shape = document["data"]["image_shape"]
-    if image_shape is not None and math.prod(image_shape) != specification.inputs:
-        raise ValueError(f"images of {image_shape} for {specification}")
+    classes = tuple(document["classes"])
+    if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+        raise ValueError("classes without a name of their own")
+    digests, data = document["digests"], document["data"]
+    if document["specification"] is None:
+        needed(document["module"]["class"], network, str(folder))
+    else:
+        sizes = specification_of(document["specification"])
+        if (preprocessing.features, len(classes)) != (sizes.inputs, sizes.outputs):
+            raise ValueError(f"{len(classes)} classes and {preprocessing.features} features for {sizes}")
+    most = load_size(document, network)
+    tensors = read_file(folder / "model.safetensors", most, tensors_from_bytes, str(digests["model.safetensors"]))
+    most = MOST_ROW * options.epochs
+    history = read_file(folder / "history.jsonl", most, History.from_bytes, str(digests["history.jsonl"]))
+    metrics, measured_on = document["metrics"], document["environment"]
+    if not (isinstance(metrics, dict) and isinstance(measured_on, dict)):
+        raise ValueError("metrics or environment without names")
+    image_shape = None if data["image_shape"] is None else _image_shape(data["image_shape"], preprocessing.features)
+    texts = [data["source"], data["label"], data["fingerprint"]]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("data without a name")
     return Run(
-        network=network.eval(),
+        network=restored(document, tensors, network, preprocessing.features, str(folder)).eval(),
         preprocessing=preprocessing,
         classes=classes,
         history=history,
-        options=TrainingOptions.from_json(document["options"]),
+        options=options,
         name=folder.resolve().name,
-        data=str(document["data"]["source"]),
-        label=str(document["data"]["label"]),
-        fingerprint=str(document["data"]["fingerprint"]),
-        image_shape=None if image_shape is None else tuple(map(int, image_shape)),
-        metrics=dict(document["metrics"]),
-        environment=dict(document["environment"]),
+        data=data["source"],
+        label=data["label"],
+        fingerprint=data["fingerprint"],
+        image_shape=image_shape,
+        metrics=metrics,
+        environment=measured_on,
     )
 
 
-def _read(folder: Path, name: str, parse: Callable[[bytes], _Parsed], digest: str | None = None) -> _Parsed:
-    """Return a file of the run, parsed; ``digest`` is the sha256 it must have, or None where it carries its own."""
-    path = folder / name
-    try:
-        content = path.read_bytes()
-        if digest is not None and hashlib.sha256(content).hexdigest() != digest:
-            raise ValueError("digest does not match")
-        return parse(content)
-    except OSError as error:
-        raise RunError("run-damaged", path=str(path), why=error.strerror or str(error)) from None
-    except ValueError as error:
-        raise RunError("run-damaged", path=str(path), why=str(error)) from None
-
-
-def _rows_to_bytes(history: History) -> bytes:
-    return "".join(json.dumps(dict(row)) + "\n" for row in history).encode()
-
-
-def _rows_from_bytes(content: bytes) -> History:
-    return History(tuple(json.loads(line) for line in content.splitlines()))
+def _image_shape(given: Any, features: int) -> tuple[int, ...]:
+    shape = tuple(given)
+    sizes = all(type(size) is int and size > 0 for size in shape)
+    if not sizes or len(shape) not in (2, 3) or math.prod(shape) != features:
+        raise ValueError(f"images of {shape} for {features} features")
+    return shape

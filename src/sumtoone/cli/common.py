@@ -17,6 +17,9 @@ from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from torch import nn
+
+    from sumtoone.runs import Run
 
 # --- options. Help texts are keys of the language files; the classes below look them up when help is shown.
 
@@ -35,6 +38,8 @@ Lang = Annotated[
     str | None,
     typer.Option("--lang", metavar="en|ko", help="cli.common.lang", callback=_choose_language, is_eager=True),
 ]
+
+NetworkFile = Annotated[str | None, typer.Option("--network", metavar="FILE.py:NAME", help="cli.common.network")]
 
 
 # --- the voice
@@ -66,6 +71,22 @@ class Voice:
         from rich.console import Console
 
         return Console(stderr=self.json, quiet=self.quiet, highlight=False)
+
+
+def opened(run: str, network: str | None) -> Run:
+    """Return the run in a folder, with the module from ``FILE.py:NAME`` where one is named."""
+    from sumtoone.runs import open_run
+
+    return open_run(run, network=module_in(network))
+
+
+def module_in(network: str | None, seed: int = 0) -> nn.Module | None:
+    """Return the module that ``FILE.py:NAME`` names; None where nothing is named."""
+    if network is None:
+        return None
+    from sumtoone.adoption.files import module_from_file
+
+    return module_from_file(network, seed)
 
 
 def warn(words: str) -> None:

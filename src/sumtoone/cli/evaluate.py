@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, warn
+from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, opened, warn
 from sumtoone.errors import DataError, UsageError
 from sumtoone.language import text
 from sumtoone.specification import did_you_mean
@@ -26,6 +26,7 @@ def evaluate(
     split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="cli.evaluate.split")] = "test",
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.evaluate.plots")] = None,
     label: Annotated[str | None, typer.Option(metavar="NAME", help="cli.evaluate.label")] = None,
+    network: NetworkFile = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     lang: Lang = None,
@@ -35,16 +36,15 @@ def evaluate(
         raise UsageError("source-split", given=split[:60], hint=did_you_mean(split[:60], SPLITS))
     from sumtoone.data import load
     from sumtoone.evaluation import evaluate as judge
-    from sumtoone.runs import open_run
 
     voice = Voice(as_json, quiet)
-    opened = open_run(run)
-    dataset = load(opened.data if data is None else data, label=opened.label if label is None else label)
-    report = judge(opened, _comparable(opened, dataset, getattr(dataset, split)))
+    judged = opened(run, network)
+    dataset = load(judged.data if data is None else data, label=judged.label if label is None else label)
+    report = judge(judged, _comparable(judged, dataset, getattr(dataset, split)))
     voice.emit(report.to_json())
     _say(voice, report)
     if plots is not None:
-        _draw(voice, opened, report, plots)
+        _draw(voice, judged, report, plots)
 
 
 def _comparable(run: Run, dataset: Dataset, split: Split) -> Split:

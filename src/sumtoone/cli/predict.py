@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, error_document, warn
+from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, error_document, opened, warn
 from sumtoone.errors import DataError
 from sumtoone.language import text
 
@@ -20,23 +20,22 @@ def predict(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="cli.predict.images")],
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="cli.predict.plot")] = None,
     digits: Annotated[bool | None, typer.Option("--digits/--no-digits", help="cli.predict.digits")] = None,
+    network: NetworkFile = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     lang: Lang = None,
 ) -> int:
     """Say what each image shows; one that cannot be read does not stop the others."""
-    from sumtoone.runs import open_run
-
     voice = Voice(as_json, quiet)
-    opened = open_run(run)
-    image_shape = _image_shape(opened, run)
+    asked = opened(run, network)
+    image_shape = _image_shape(asked, run)
     if digits is None:
-        digits = _knows_handwriting(opened)
+        digits = _knows_handwriting(asked)
     code = 0
     for number, image in enumerate(images, start=1):
         target = plot.with_stem(f"{plot.stem}-{number}") if plot is not None and len(images) > 1 else plot
         try:
-            _answer(voice, opened, image, image_shape, digits, target)
+            _answer(voice, asked, image, image_shape, digits, target)
         except DataError as error:
             code = error.exit_code
             voice.emit({"path": image, "error": error_document(error)})

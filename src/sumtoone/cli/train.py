@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, warn
-from sumtoone.errors import UsageError
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, module_in, warn
+from sumtoone.errors import DtypeError, ShapeError, UsageError
 from sumtoone.language import text
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from sumtoone.data import Dataset
     from sumtoone.network import Network
     from sumtoone.options import TrainingOptions
     from sumtoone.runs import Run
+
+# Why a module is no dense network, though a run of its own it can be.
+_TRAINED_AS_THEY_ARE = {
+    f"adopt-{reason}"
+    for reason in (
+        *("computed", "custom", "differs", "dropout", "dtype", "lazy", "mixed", "no-layers", "operation"),
+        *("scaling", "shared", "skip", "values"),
+    )
+}
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="cli.common.data")]
 Label = Annotated[str, typer.Option("--label", metavar="NAME", help="cli.common.label")]
@@ -74,7 +86,7 @@ def train(
     chosen = {name: value for name, value in given.items() if value is not None}
     voice = Voice(as_json, quiet)
     if resume:
-        run, folder = _resume(voice, out)
+        run, folder = _resume(voice, out, network)
     else:
         run, folder = _start(voice, out, data, label, network, activation, dropout, chosen)
     report = _judge(voice, run, folder, plots) if test or plots else None
@@ -109,28 +121,38 @@ def _start(
     dataset = load(data, label=label)
     described = sizes or f"{dataset.features}-128-64-{len(dataset.classes)}"
     if in_file:
-        network = _adopted(voice, described, dataset, options)
-        described, activation = str(network.specification), network.specification.activation
+        network = _from_file(voice, described, dataset, options)
+        described, activation = _named(network)
     else:
         network = Network(described, activation, dropout, seed=options.seed)
-    folder = out or _default_folder(dataset)
     rows = f"{len(dataset.train):,}"
-    voice.say(
-        text("cli.train.start", network=described, activation=activation, data=dataset.name, rows=rows, out=folder)
-    )
-    run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice))
+    with nullcontext(out) if out is not None else _default_folder(dataset) as folder:
+        voice.say(text("cli.train.start", network=described, activation=activation, data=dataset.name, rows=rows))
+        run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice))
     return run, folder
 
 
-def _adopted(voice: Voice, given: str, dataset: Dataset, options: TrainingOptions) -> Network:
-    """Return the network that the person's own file holds; say what it is."""
+def _from_file(voice: Voice, given: str, dataset: Dataset, options: TrainingOptions) -> nn.Module:
+    """Return the network that the person's own file holds, or the module itself where it is no dense network."""
+    from sumtoone.adoption.files import module_from_file
+
+    module = module_from_file(given, options.seed)
+    try:
+        return _adopted(voice, given, module, dataset, options)
+    except (UsageError, ShapeError, DtypeError) as error:
+        if error.code not in _TRAINED_AS_THEY_ARE:
+            raise
+        voice.say(text("adoption.as-it-is", name=given.rpartition(":")[2], why=error.message, got=error.got))
+        return module
+
+
+def _adopted(voice: Voice, given: str, module: nn.Module, dataset: Dataset, options: TrainingOptions) -> Network:
+    """Return the network that a module is; say which."""
     import torch
 
     from sumtoone.adoption import adopt
-    from sumtoone.adoption.files import module_from_file
     from sumtoone.network import Network
 
-    module = module_from_file(given, options.seed)
     # As many rows as a batch has: a module may count on them.
     adopted = adopt(module, torch.zeros(options.batch_size, dataset.features))
     network = Network.from_adopted(adopted)
@@ -142,22 +164,33 @@ def _adopted(voice: Voice, given: str, dataset: Dataset, options: TrainingOption
     return network
 
 
-def _resume(voice: Voice, out: Path | None) -> tuple[Run, Path]:
+def _named(network: nn.Module) -> tuple[str, str]:
+    """Return what the first line calls a network, and what it says in brackets."""
+    from sumtoone.network import Network
+
+    if isinstance(network, Network):
+        return str(network.specification), network.specification.activation
+    parameters = sum(parameter.numel() for parameter in network.parameters() if not hasattr(parameter, "materialize"))
+    return type(network).__name__, text("cli.train.parameters", count=f"{parameters:,}")
+
+
+def _resume(voice: Voice, out: Path | None, network: str | None) -> tuple[Run, Path]:
     from sumtoone.training import resume
 
     if out is None:
         raise UsageError("resume-out")
     voice.say(text("cli.train.resume-start", out=out))
-    return resume(out, progress=not voice.quiet, on_event=_listener(voice)), out
+    module = module_in(network)
+    return resume(out, network=module, progress=not voice.quiet, on_event=_listener(voice)), out
 
 
-def _default_folder(dataset: Dataset) -> Path:
-    """Return ``runs/<data>-<date>-<time>``, with a number behind it where that is taken."""
+def _default_folder(dataset: Dataset) -> AbstractContextManager[Path]:
+    """Make ``runs/<data>-<date>-<time>``, with a number behind it where that is taken."""
     from datetime import datetime
 
-    stem = f"{Path(dataset.name).stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    candidates = (Path("runs") / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 10_000))
-    return next(candidate for candidate in candidates if not candidate.exists())
+    from sumtoone.run_folder import unique_folder
+
+    return unique_folder(Path("runs"), f"{Path(dataset.name).stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
 
 
 def _listener(voice: Voice) -> Any:

@@ -24,13 +24,15 @@ _PLAIN = (Tensor, nn.Parameter)
 _ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky-relu": 4, "gelu": 5}
 
 
-def forward(x: Tensor, network: nn.Module, described: Specification, step: Step | None, softmax: bool) -> Tensor | None:
+def forward(
+    x: Tensor, network: nn.Module, described: Specification, step: Step | None, softmax: bool, threads: int = 0
+) -> Tensor | None:
     """Return what ``network.layers`` with an activation between them give for rows (..., D); None if they cannot.
 
     The kernels can where the layers are linear, calling them and the network would do nothing else than their classes'
     ``forward``, no gradient is wanted, and everything is float32 on the CPU. With a ``step``, ``x * scale + shift``
     before the first layer, x may also hold uint8. Rows and results are as wide as ``described`` says: logits, or their
-    softmax.
+    softmax. Computed with torch's threads where ``threads`` is 0.
     """
     tensors = _tensors()
     if tensors is None or type(x) not in _PLAIN or watched() or _is_changed(x):
@@ -39,7 +41,7 @@ def forward(x: Tensor, network: nn.Module, described: Specification, step: Step 
         return None
     out = torch.empty((*x.shape[:-1], described.outputs), dtype=torch.float32)
     # Types, layouts, shapes and hooks are looked at there: whatever an address is taken of.
-    activation, threads = _ACTIVATIONS[described.activation], torch.get_num_threads()
+    activation, threads = _ACTIVATIONS[described.activation], threads or torch.get_num_threads()
     done = tensors.predict(x.contiguous(), network, described.inputs, activation, step, out, softmax, threads)
     return out if done else None
 

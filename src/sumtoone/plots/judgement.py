@@ -16,7 +16,7 @@ from sumtoone.language import text
 from sumtoone.plots.canvas import BLUE, GREY, VERMILION, drawing, readable
 
 if TYPE_CHECKING:
-    from sumtoone.runs import History
+    from sumtoone.history import History
 
 MOST_NUMBERED = 20
 MOST_UPRIGHT = 12

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
-import torch
 from torch import nn
 
-from sumtoone.data import Dataset, Preprocessing, load
-from sumtoone.errors import DataError, RunError, ShapeError, UnavailableError, UsageError
+from sumtoone.data import Dataset, Preprocessing
+from sumtoone.errors import RunError
 from sumtoone.network import Network
 from sumtoone.options import TrainingOptions
-from sumtoone.runs import Run, new_folder, open_run
-from sumtoone.specification import Specification
-from sumtoone.training.checkpoints import newest_checkpoint, remove_checkpoints
-from sumtoone.training.fused import takes as fused_takes
+from sumtoone.run_folder import as_path, exists, held, new_folder
+from sumtoone.runs import Run
+from sumtoone.training.checks import check_arguments, check_fit
+from sumtoone.training.process import surroundings
 from sumtoone.training.progress import Listener, listening
+from sumtoone.training.resuming import Unfinished, finished, unfinished
 from sumtoone.training.seeds import checked, train_seeds
-from sumtoone.training.session import surroundings, train
-from sumtoone.training.state import Plan, Progress
+from sumtoone.training.session import train
+from sumtoone.training.state import Plan, Progress, device_of
 
 __all__ = ["TrainingOptions", "fit", "resume"]
 
@@ -121,16 +121,19 @@ def fit(
     >>> [run.options.seed for run in runs], runs[0].history["train_loss"] == run.history["train_loss"]
     ([0, 1, 2], True)
     """
+    check_arguments(
+        "fit", network=network, dataset=dataset, options=options, preprocessing=preprocessing, on_event=on_event
+    )
     options = TrainingOptions.of(**{**(options.to_json() if options else {}), **given})
+    chosen = None
     if seeds is not None:
         chosen, network = checked(seeds, network)
-    preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)
-    plan = Plan(network, dataset, preprocessing, options, _device(options.device))
-    _check_fit(plan)
-    folder = new_folder(Path(out)) if out is not None else None
-    if seeds is not None:
-        return train_seeds(plan, chosen, folder, progress, on_event)
-    return _train(plan, Progress(), {}, folder, progress, on_event)
+    with new_folder(out) as folder:
+        preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)
+        plan = Plan(network, dataset, preprocessing, options, device_of(options))
+        if chosen is not None:
+            return train_seeds(plan, chosen, folder, progress, on_event)
+        return _train(Unfinished(plan, Progress(), {}), folder, progress, on_event)
 
 
 def resume(
@@ -160,73 +163,20 @@ def resume(
     RunError
         If there is nothing to resume, every checkpoint is damaged, or the data set has changed.
     """
-    folder = Path(path)
-    if (folder / "run.json").is_file():
-        remove_checkpoints(folder)
-        return open_run(folder)
-    if not (folder / "checkpoints").is_dir():
+    check_arguments("resume", network=network, dataset=dataset, on_event=on_event)
+    folder = as_path(path)
+    run = finished(folder, network)
+    if run is not None:
+        return run
+    if not exists(folder / "checkpoints"):
         raise RunError("run-missing", path=str(path))
-    state, tensors, task = newest_checkpoint(folder)
-    try:
-        options = TrainingOptions.from_json(task["options"])
-        preprocessing = Preprocessing.from_json(task["preprocessing"])
-        described = task["specification"]
-        specification = None if described is None else Specification.parse(*described)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError("run-damaged", path=str(folder / "checkpoints"), why=str(error)) from None
-    if specification is not None:
-        network = Network(specification)
-    if network is None:
-        raise UsageError("resume-module", path=str(path))
-    dataset = dataset or load(task["source"], label=task["label"])
-    if dataset.fingerprint != task["fingerprint"]:
-        raise RunError("run-data-changed", path=str(path), source=dataset.source or dataset.name)
-    plan = Plan(network, dataset, preprocessing, options, _device(options.device))
-    _check_fit(plan)
-    return _train(plan, state, tensors, folder, progress, on_event)
+    with held(folder):
+        # Another process may have finished it meanwhile.
+        run = finished(folder, network)
+        return run or _train(unfinished(folder, dataset, network), folder, progress, on_event)
 
 
-def _train(
-    plan: Plan,
-    state: Progress,
-    tensors: dict[str, torch.Tensor],
-    folder: Path | None,
-    show: bool,
-    on_event: Listener | None,
-) -> Run:
-    with listening(plan, show, on_event) as listeners, surroundings(plan) as around:
-        return train(plan, state, tensors, folder, listeners, around)
-
-
-def _check_fit(plan: Plan) -> None:
-    """Raise unless the network takes this data set's rows to one logit for each class."""
-    dataset = plan.dataset
-    if not len(dataset.train):
-        raise DataError("training-no-rows", name=dataset.name)
-    if plan.options.engine == "fused" and not fused_takes(plan):
-        raise UnavailableError("engine-unavailable", engine="fused")
-    if plan.preprocessing.features != dataset.features:
-        raise ShapeError("training-features", network=plan.preprocessing.features, data=dataset.features)
-    if isinstance(plan.network, Network) and plan.network.specification.inputs != dataset.features:
-        raise ShapeError("training-features", network=plan.network.specification.inputs, data=dataset.features)
-    first = plan.preprocessing(dataset.train.inputs[:2])
-    was_training = plan.network.training
-    try:
-        with torch.inference_mode():
-            logits = plan.network.eval()(first.to(next(plan.network.parameters()).device))
-    except (RuntimeError, TypeError, ValueError, IndexError, StopIteration) as error:
-        why = (str(error) or type(error).__name__).splitlines()[0]
-        raise ShapeError("training-module", shape=tuple(first.shape), why=why) from None
-    finally:
-        plan.network.train(was_training)
-    shape = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-    if shape != (len(first), len(dataset.classes)):
-        raise ShapeError("training-classes", shape=shape, rows=len(first), classes=len(dataset.classes))
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UnavailableError("device-unavailable", device=name)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)
+def _train(begun: Unfinished, folder: Path | None, show: bool, on_event: Listener | None) -> Run:
+    with listening(begun.plan, show, on_event) as listeners, surroundings(begun.plan) as around:
+        check_fit(begun.plan)
+        return train(begun.plan, begun.progress, begun.tensors, folder, listeners, around)

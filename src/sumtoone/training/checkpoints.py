@@ -2,27 +2,36 @@
 
 ``checkpoints/`` holds pairs ``000012-000340.safetensors`` and ``.json``, named by finished epochs and
 steps; each JSON carries the sha256 of its tensors and of itself. The newest two pairs are kept, so that
-a damaged one has a predecessor.
+a damaged one has a predecessor. What bears another name is somebody else's, and stays.
 """
 
 from __future__ import annotations
 
 import hashlib
-import warnings
+import os
+import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from sumtoone.errors import RunError
-from sumtoone.language import text
-from sumtoone.storage import json_from_bytes, json_to_bytes, tensors_from_bytes, tensors_to_bytes, write_atomically
+from sumtoone.run_folder import MOST_JSON, told
+from sumtoone.storage import (
+    json_from_bytes,
+    json_to_bytes,
+    read_regular,
+    tensors_from_bytes,
+    tensors_to_bytes,
+    write_atomically,
+)
 from sumtoone.training.state import Progress
 
 _KEPT = 2
 _BEST = "best."
+_PAIR = re.compile(r"(\d{6,18}-\d{6,18})\.(json|safetensors)", re.ASCII)
+_PART = re.compile(rf"\.{_PAIR.pattern}\.[0-9a-f]{{16}}\.part", re.ASCII)
 
 
 def save_checkpoint(folder: Path, progress: Progress, tensors: Mapping[str, Tensor], task: Mapping[str, Any]) -> None:
@@ -33,65 +42,80 @@ def save_checkpoint(folder: Path, progress: Progress, tensors: Mapping[str, Tens
     RunError
         If it cannot be written, for instance because the disk is full; earlier checkpoints stay.
     """
-    checkpoints = folder / "checkpoints"
+    checkpoints = _home(folder)
     stem = f"{progress.epoch:06d}-{progress.step:06d}"
     best = {_BEST + name: tensor for name, tensor in progress.best.items()}
-    plain = {name: value for name, value in asdict(_without_tensors(progress)).items() if name != "best"}
-    try:
+    with told(checkpoints):
         checkpoints.mkdir(exist_ok=True)
         digest = write_atomically(checkpoints / f"{stem}.safetensors", tensors_to_bytes({**tensors, **best}))
-        document = {"progress": plain, "task": dict(task), "sha256": digest}
+        document = {"progress": progress.to_json(), "task": dict(task), "sha256": digest}
         write_atomically(checkpoints / f"{stem}.json", json_to_bytes(document))
-    except OSError as error:
-        raise RunError("run-folder", path=str(checkpoints), why=error.strerror or str(error)) from None
-    for old in _stems(checkpoints)[:-_KEPT]:
-        # The JSON goes first: a pair without it no longer counts.
-        (checkpoints / f"{old}.json").unlink(missing_ok=True)
-        (checkpoints / f"{old}.safetensors").unlink(missing_ok=True)
+        _remove(checkpoints, keep=stems(folder)[:_KEPT])
 
 
-def newest_checkpoint(folder: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
-    """Return progress, tensors and task of the newest whole checkpoint, with a warning for each damaged one.
+def stems(folder: Path) -> list[str]:
+    """Return the names of the checkpoints in a run's folder without their endings, the newest first."""
+    checkpoints = _home(folder)
+    if not checkpoints.is_dir():
+        return []
+    with told(checkpoints):
+        matches = [_PAIR.fullmatch(path.name) for path in checkpoints.iterdir()]
+    found = [match[1] for match in matches if match and match[2] == "json"]
+    return sorted(found, key=lambda stem: tuple(map(int, stem.split("-"))), reverse=True)
 
-    Raises
-    ------
-    RunError
-        If the folder has no whole checkpoint.
+
+def read_document(folder: Path, stem: str) -> dict[str, Any]:
+    """Return the JSON of a checkpoint; ``OSError`` or ``ValueError`` where it is not whole."""
+    document = json_from_bytes(read_regular(_home(folder) / f"{stem}.json", MOST_JSON))
+    if not isinstance(document.get("task"), dict):
+        raise ValueError("no task")
+    return document
+
+
+def read_state(folder: Path, stem: str, document: Mapping[str, Any], most: int) -> tuple[Progress, dict[str, Tensor]]:
+    """Return progress and tensors of a checkpoint whose tensors take ``most`` bytes at the most.
+
+    ``OSError`` or ``ValueError`` where it is not whole.
     """
-    checkpoints = folder / "checkpoints"
-    stems = _stems(checkpoints)
-    for stem in reversed(stems):
-        try:
-            return _read(checkpoints, stem)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            warnings.warn(text("training.damaged-checkpoint", name=f"{stem}.json", why=str(error)), stacklevel=2)
-    raise RunError("run-no-checkpoint", path=str(folder), count=len(stems))
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Remove ``checkpoints/`` with the files that this module wrote there."""
-    checkpoints = folder / "checkpoints"
-    for path in [*checkpoints.glob("*.json"), *checkpoints.glob("*.safetensors"), *checkpoints.glob(".*.part")]:
-        path.unlink(missing_ok=True)
-    if checkpoints.is_dir() and not any(checkpoints.iterdir()):
-        checkpoints.rmdir()
-
-
-def _stems(checkpoints: Path) -> list[str]:
-    return sorted(path.stem for path in checkpoints.glob("*.json"))
-
-
-def _read(checkpoints: Path, stem: str) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
-    document = json_from_bytes((checkpoints / f"{stem}.json").read_bytes())
-    content = (checkpoints / f"{stem}.safetensors").read_bytes()
-    if hashlib.sha256(content).hexdigest() != document["sha256"]:
+    content = read_regular(_home(folder) / f"{stem}.safetensors", most)
+    if hashlib.sha256(content).hexdigest() != document.get("sha256"):
         raise ValueError(f"{stem}.safetensors: digest does not match")
     tensors = tensors_from_bytes(content)
     best = {name.removeprefix(_BEST): tensor for name, tensor in tensors.items() if name.startswith(_BEST)}
     rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(_BEST)}
-    return Progress(**document["progress"], best=best), rest, document["task"]
+    return Progress.from_json(document.get("progress"), best), rest
 
 
-def _without_tensors(progress: Progress) -> Progress:
-    # asdict() would copy every tensor only to have it dropped.
-    return Progress(**{**vars(progress), "best": {}})
+def newest_checkpoint(folder: Path) -> tuple[Progress, dict[str, Tensor], dict[str, Any]]:
+    """Return progress, tensors and task of the newest checkpoint; ``OSError`` or ``ValueError`` if it is not whole."""
+    stem = stems(folder)[0]
+    document = read_document(folder, stem)
+    return *read_state(folder, stem, document, MOST_JSON), document["task"]
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the files that this module wrote into ``checkpoints/``, and the folder if nothing else is in it."""
+    checkpoints = _home(folder)
+    if not checkpoints.is_dir():
+        return
+    with told(checkpoints):
+        _remove(checkpoints, keep=[])
+        if not any(checkpoints.iterdir()):
+            checkpoints.rmdir()
+
+
+def _remove(checkpoints: Path, keep: list[str]) -> None:
+    """Remove the pairs that are not to be kept, and files that were never finished."""
+    with os.scandir(checkpoints) as entries:
+        files = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+    for name in sorted(files):  # a JSON goes before its tensors: a pair without it no longer counts
+        match = _PAIR.fullmatch(name)
+        if match[1] not in keep if match else _PART.fullmatch(name):
+            (checkpoints / name).unlink(missing_ok=True)
+
+
+def _home(folder: Path) -> Path:
+    checkpoints = folder / "checkpoints"
+    if checkpoints.is_symlink():
+        raise RunError("run-folder", path=str(checkpoints), why="a link")
+    return checkpoints

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from sumtoone.description import changed_part
 from sumtoone.errors import TrainingError
 from sumtoone.native import kernels
 from sumtoone.network import Network, fused
@@ -31,8 +31,6 @@ _SLOTS = {"weights": 0, "momentum_buffer": 1, "exp_avg": 1, "exp_avg_sq": 2}
 
 # A look at Ctrl-C at least about every so many products of numbers: a twentieth of a second.
 _PRODUCTS_BETWEEN_LOOKS = 2.5e9
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def takes(plan: Plan) -> bool:
@@ -51,17 +49,10 @@ def takes(plan: Plan) -> bool:
 
 
 def _is_as_built(network: Network) -> bool:
-    """Whether calling the network does what its description says, and every parameter is to be trained."""
-    if any(getattr(module, hooks) for module in network.modules() for hooks in _HOOKS):
-        return False
-    sizes = network.specification.sizes
-    shapes = [shape for before, after in pairwise(sizes) for shape in ((after, before), (after,))]
+    """Whether calling the network does what its description says, and every parameter is to be trained by itself."""
     parameters = list(network.parameters())
-    return (
-        all(type(layer) is nn.Linear for layer in network.layers)
-        and [tuple(parameter.shape) for parameter in parameters] == shapes
-        and all(_is_plain(parameter) for parameter in parameters)
-    )
+    as_described = changed_part(network) is None and len(parameters) == 2 * len(network.layers)
+    return as_described and all(map(_is_plain, parameters))
 
 
 def _is_plain(parameter: Tensor) -> bool:
@@ -75,6 +66,7 @@ def _rows_fit(plan: Plan, sizes: tuple[int, ...]) -> bool:
         and labels_N.dtype == torch.int64
         and tuple(inputs_ND.shape) == (len(labels_N), sizes[0])
         and plan.preprocessing.features == sizes[0]
+        and len(labels_N) > 0
         and int(labels_N.min()) >= 0
         and int(labels_N.max()) < sizes[-1]
     )
@@ -172,7 +164,7 @@ class FusedEngine(PlainEngine):
         return super().validate()
 
     def _logits(self, inputs_BD: Tensor) -> Tensor:
-        computed = fused(self.network, inputs_BD, self.plan.preprocessing.step, softmax=False)
+        computed = fused(self.network, inputs_BD, self.plan.preprocessing.step, softmax=False, threads=self._threads)
         return super()._logits(inputs_BD) if computed is None else computed
 
     def finish(self) -> None:
@@ -184,7 +176,7 @@ class FusedEngine(PlainEngine):
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next step depends on, named as the plain engine names them."""
         self._export()
-        return super().state()
+        return self._learnt()
 
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take up the tensors that :meth:`state` of either engine returned."""

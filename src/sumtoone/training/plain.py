@@ -6,7 +6,7 @@ Shape suffixes: N rows, B rows of a batch, D inputs, K classes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from sumtoone.data import Split
 from sumtoone.errors import TrainingError
+from sumtoone.network import input_kind
 from sumtoone.options import TrainingOptions
 from sumtoone.training.randomness import batch_order, derived_seed
 from sumtoone.training.schedules import learning_rate
@@ -31,7 +32,9 @@ class PlainEngine:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.network = plan.network.to(plan.device)
-        self.optimizer = _make_optimizer(self.network, plan.options)
+        self.trained = plan.trained()
+        self.optimizer = _make_optimizer(list(self.trained.values()), plan.options)
+        _, self._dtype = input_kind(self.network)
         self._scale, self._shift = plan.preprocessing.scale_and_shift(plan.device)
         # The whole data set lives where the network does, pixels as uint8.
         self._inputs_ND = plan.dataset.train.inputs.to(plan.device)
@@ -62,7 +65,10 @@ class PlainEngine:
             if place + 1 - looked == STEPS_BETWEEN_LOOKS or place + 1 == len(batches):
                 self._look(progress, losses, logits, batches[looked : place + 1])
                 looked, losses, logits = place + 1, [], []
+                # Who is told of it may draw numbers of their own.
+                drawn = torch.get_rng_state()
                 yield
+                torch.set_rng_state(drawn)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.plan.options.precision == "float32":
@@ -73,8 +79,8 @@ class PlainEngine:
         options = self.plan.options
         x_BD = torch.addcmul(self._shift, self._inputs_ND[rows_B].to(torch.float32), self._scale)
         with self._precision():
-            logits_BK = self.network(x_BD)
-        loss = F.cross_entropy(logits_BK.float(), self._labels_N[rows_B], label_smoothing=options.label_smoothing)
+            logits_BK = self.network(x_BD.to(self._dtype))
+        loss = F.cross_entropy(_wide(logits_BK), self._labels_N[rows_B], label_smoothing=options.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.param_groups[0]["lr"] = lr
@@ -112,14 +118,14 @@ class PlainEngine:
             split.inputs.split(_ROWS_AT_ONCE), split.labels.split(_ROWS_AT_ONCE), strict=True
         ):
             labels = labels_B.to(self.plan.device)
-            logits_BK = self._logits(inputs_BD.to(self.plan.device)).float()
+            logits_BK = _wide(self._logits(inputs_BD.to(self.plan.device)))
             loss_sum += float(F.cross_entropy(logits_BK, labels, reduction="sum"))
             correct += int((logits_BK.argmax(dim=1) == labels).sum())
         return loss_sum / len(split), correct / len(split)
 
     def _logits(self, inputs_BD: Tensor) -> Tensor:
         """Return what the network gives for raw rows."""
-        logits_BK: Tensor = self.network(self.plan.preprocessing(inputs_BD))
+        logits_BK: Tensor = self.network(self.plan.preprocessing(inputs_BD).to(self._dtype))
         return logits_BK
 
     def finish(self) -> None:
@@ -127,34 +133,47 @@ class PlainEngine:
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next step depends on."""
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        for place, entries in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{place}.{key}": value for key, value in entries.items() if value is not None}
+        tensors = self._learnt()
         tensors["random.cpu"] = torch.get_rng_state()
         if self.plan.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.plan.device)
         return tensors
 
+    def _learnt(self) -> dict[str, Tensor]:
+        """Return the network's tensors and the optimizer's, named by the parameter they belong to."""
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for name, parameter in self.trained.items():
+            entries = self.optimizer.state.get(parameter, {})
+            tensors |= {f"optimizer.{name}.{key}": value for key, value in entries.items() if value is not None}
+        return tensors
+
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """Take up the tensors that :meth:`state` returned."""
-        self.network.load_state_dict(_under("network.", tensors))
+        self.network.load_state_dict(under("network.", tensors))
+        places = {name: place for place, name in enumerate(self.trained)}
         state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _under("optimizer.", tensors).items():
-            place, key = name.split(".", 1)
-            state.setdefault(int(place), {})[key] = tensor
+        for name, tensor in under("optimizer.", tensors).items():
+            parameter, _, key = name.rpartition(".")
+            state.setdefault(places[parameter], {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-        torch.set_rng_state(tensors["random.cpu"])
+        if "random.cpu" in tensors:
+            torch.set_rng_state(tensors["random.cpu"])
         if "random.cuda" in tensors and self.plan.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"], self.plan.device)
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin so, without the beginning."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _make_optimizer(network: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+def _wide(logits: Tensor) -> Tensor:
+    """Return logits in a type wide enough for a loss: float32, or the float64 that they have."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _make_optimizer(parameters: list[nn.Parameter], options: TrainingOptions) -> torch.optim.Optimizer:
     lr, decay = options.learning_rate, options.decay
     if options.optimizer == "sgd":
         return torch.optim.SGD(

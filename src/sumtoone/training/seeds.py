@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,12 @@ from torch import nn
 from sumtoone.data import Dataset, Split
 from sumtoone.errors import UsageError
 from sumtoone.network import Network
-from sumtoone.runs import Run, new_folder
+from sumtoone.run_folder import new_folder
+from sumtoone.runs import Run
+from sumtoone.training.checks import check_fit
+from sumtoone.training.process import Surroundings, fuses, surroundings
 from sumtoone.training.progress import Listener, listening
-from sumtoone.training.session import Surroundings, fuses, surroundings, train
+from sumtoone.training.session import train
 from sumtoone.training.state import Plan, Progress
 
 # Until Ctrl-C is looked at again.
@@ -57,8 +61,12 @@ def train_seeds(
 ) -> list[Run]:
     """Train a network like the plan's, which :func:`checked` gave, from each seed; return the runs in that order."""
     plan = replace(plan, dataset=_in_one_piece(plan.dataset))
-    folders = [None if folder is None else new_folder(folder / f"seed-{seed}") for seed in seeds]
-    with listening(plan, show, on_event, len(seeds)) as listeners, surroundings(plan) as around:
+    with ExitStack() as stack:
+        places = [None if folder is None else folder / f"seed-{seed}" for seed in seeds]
+        folders = [stack.enter_context(new_folder(place)) for place in places]
+        listeners = stack.enter_context(listening(plan, show, on_event, len(seeds)))
+        around = stack.enter_context(surroundings(plan))
+        check_fit(plan)
         tell = _one_at_a_time(listeners)
         tasks = [_task(plan, seed, place, tell) for seed, place in zip(seeds, folders, strict=True)]
         if fuses(plan):

@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from sumtoone.errors import TrainingError, UsageError
+from sumtoone.description import describe_task
+from sumtoone.errors import TrainingError
+from sumtoone.history import History
 from sumtoone.options import TrainingOptions
-from sumtoone.runs import History, Run, write_run
-from sumtoone.specification import Specification
+from sumtoone.runs import Run, environment, write_run
 from sumtoone.training.checkpoints import remove_checkpoints, save_checkpoint
 from sumtoone.training.fused import FusedEngine
-from sumtoone.training.fused import takes as fused_takes
-from sumtoone.training.interruption import interruptible
 from sumtoone.training.plain import PlainEngine
+from sumtoone.training.process import Surroundings, fuses
 from sumtoone.training.progress import Listener
 from sumtoone.training.state import Plan, Progress, keep_best
 
 # An epoch of hours is saved in between; one of seconds is not slowed down.
 _SECONDS_BETWEEN_SAVES = 60.0
-
-# Below this many products in a forward pass a second thread gains a sixth at best, and where another process wants
-# the core it costs fifteen times as much: the threads wait for each other at every one of a step's small operations.
-_PRODUCTS_FOR_ONE_THREAD = 2**25
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What training finds set up around it: threads for an engine that shares work out itself, and Ctrl-C."""
-
-    threads: int
-    interrupted: Callable[[], bool]
-
-
-@contextmanager
-def surroundings(plan: Plan) -> Iterator[Surroundings]:
-    """Set torch's threads, keep its random state, and hold Ctrl-C back to the end of a step, inside the block."""
-    with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []))
-        yield Surroundings(stack.enter_context(_threads(plan)), stack.enter_context(interruptible()))
 
 
 def train(
@@ -91,6 +68,7 @@ def train(
         label=dataset.label,
         fingerprint=fingerprint,
         image_shape=dataset.image_shape,
+        environment=environment(around.threads),
     )
     if folder is not None:
         write_run(run, folder)
@@ -161,43 +139,12 @@ def _diverged(loss: float, state: Progress, options: TrainingOptions) -> Trainin
 
 def _task(plan: Plan, fingerprint: str) -> dict[str, Any]:
     """Return what a checkpoint remembers of the task, as plain values."""
-    specification = getattr(plan.network, "specification", None)
-    described = None
-    if isinstance(specification, Specification):
-        described = [str(specification), specification.activation, specification.dropout]
     return {
         "options": plan.options.to_json(),
         "preprocessing": plan.preprocessing.to_json(),
-        "specification": described,
+        **describe_task(plan.network),
+        "frozen": [name for name, parameter in plan.network.named_parameters() if not parameter.requires_grad],
         "source": plan.dataset.source or plan.dataset.name,
         "label": plan.dataset.label,
         "fingerprint": fingerprint,
     }
-
-
-def fuses(plan: Plan) -> bool:
-    """Whether the fused engine computes the steps: wherever it can, unless the plain one was asked for."""
-    return plan.options.engine != "plain" and fused_takes(plan)
-
-
-@contextmanager
-def _threads(plan: Plan) -> Iterator[int]:
-    """Compute with ``options.threads``, ``SUMTOONE_THREADS``, or what suits the network's size, inside the block.
-
-    Gives the number for an engine that decides by itself what suits the network.
-    """
-    wanted, named = plan.options.threads, os.environ.get("SUMTOONE_THREADS", "")
-    if wanted is None and named:
-        if not (named.isascii() and named.isdigit() and int(named) > 0):
-            raise UsageError("training-count", name="SUMTOONE_THREADS", given=repr(named), low=1)
-        wanted = int(named)
-    before = torch.get_num_threads()
-    most = wanted or before
-    products = plan.options.batch_size * sum(parameter.numel() for parameter in plan.network.parameters())
-    if wanted is None and products <= _PRODUCTS_FOR_ONE_THREAD:
-        wanted = 1
-    torch.set_num_threads(wanted or before)
-    try:
-        yield most
-    finally:
-        torch.set_num_threads(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from sumtoone.data import Dataset, Preprocessing
+from sumtoone.errors import UnavailableError
+from sumtoone.history import History
 from sumtoone.options import TrainingOptions
+from sumtoone.storage import is_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +37,10 @@ class Plan:
         """The number of steps in all epochs."""
         return self.steps_per_epoch * self.options.epochs
 
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that steps change, by name."""
+        return {name: each for name, each in self.network.named_parameters() if each.requires_grad}
+
 
 @dataclass(eq=False)
 class Progress:
@@ -52,9 +60,45 @@ class Progress:
     best_loss: float = float("inf")
     best: dict[str, Tensor] = field(default_factory=dict)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, the tensors left out."""
+        plain = {name: getattr(self, name) for name in (*_COUNTS, *_SUMS)}
+        best_loss = self.best_loss if math.isfinite(self.best_loss) else None
+        return {**plain, "best_loss": best_loss, "rows": History(tuple(self.rows)).to_json()}
+
+    @classmethod
+    def from_json(cls, document: Any, best: dict[str, Tensor]) -> Progress:
+        """Return what :meth:`to_json` wrote; ``ValueError`` where the document is none."""
+        if not isinstance(document, dict):
+            raise ValueError("no progress")
+        counts: dict[str, Any] = {name: document.get(name) for name in _COUNTS}
+        wrong = [name for name, value in counts.items() if type(value) is not int or not 0 <= value < 2**63]
+        sums: dict[str, Any] = {name: document.get(name) for name in _SUMS}
+        wrong += [name for name, value in sums.items() if not is_number(value)]
+        best_loss = document.get("best_loss")
+        best_loss = math.inf if best_loss is None else best_loss
+        if wrong or not (best_loss == math.inf or is_number(best_loss)):
+            raise ValueError(f"no progress: {', '.join(wrong) or 'best_loss'}")
+        rows = list(History.from_json(document.get("rows")).rows)
+        return cls(**counts, **sums, best_loss=float(best_loss), rows=rows, best=best)
+
+
+_COUNTS = ("epoch", "step", "correct", "best_epoch")
+_SUMS = ("loss_sum", "seconds")
+
 
 def keep_best(progress: Progress, network: nn.Module, validation_loss: float) -> None:
     """Remember the network's weights if this epoch has the lowest validation loss so far."""
     if validation_loss < progress.best_loss:
         progress.best_loss, progress.best_epoch = validation_loss, progress.epoch
         progress.best = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def device_of(options: TrainingOptions) -> torch.device:
+    """Return the device that options name; :class:`UnavailableError` if torch cannot use it."""
+    name = options.device
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError("device-unavailable", device=name)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)

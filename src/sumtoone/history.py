@@ -1,0 +1,73 @@
+"""What happened while a network was trained: a row for each epoch, as values and as the lines of a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sumtoone.storage import finite, is_number
+
+# Bytes of a row in a file, at the most.
+MOST_ROW = 1_000
+# What a row always holds, beside its own number.
+_MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in each epoch, as rows of plain values.
+
+    >>> history = History(({"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.25}))
+    >>> history["train_loss"], len(history)
+    ((0.5, 0.25), 2)
+    """
+
+    rows: tuple[Mapping[str, Any], ...] = ()
+
+    def __getitem__(self, name: str) -> tuple[Any, ...]:
+        return tuple(row[name] for row in self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        return iter(self.rows)
+
+    @classmethod
+    def from_json(cls, rows: Any) -> History:
+        """Return the history of rows that were read from a file; ``ValueError`` if they are none.
+
+        JSON has no word for NaN, the loss on validation rows where there are none: None stands for it there.
+        """
+        if not isinstance(rows, list):
+            raise ValueError("the history is no list")
+        return cls(tuple(_row(row, place) for place, row in enumerate(rows, start=1)))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the rows as plain values."""
+        return [finite(row) for row in self.rows]
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> History:
+        """Return the history in a file of lines; ``ValueError`` if it is none."""
+        try:
+            return cls.from_json([json.loads(line) for line in content.splitlines()])
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    def to_bytes(self) -> bytes:
+        """Return the rows as lines of JSON."""
+        return "".join(json.dumps(row) + "\n" for row in self.to_json()).encode()
+
+
+def _row(row: Any, epoch: int) -> dict[str, Any]:
+    if not isinstance(row, dict) or row.get("epoch") != epoch or isinstance(row["epoch"], bool):
+        raise ValueError(f"row {epoch} of the history is none")
+    for name in _MEASURES:
+        value = row.get(name, "")
+        if not (value is None or is_number(value) or (isinstance(value, float) and math.isnan(value))):
+            raise ValueError(f"row {epoch} of the history has no {name}")
+    return {**row, **{name: math.nan if row[name] is None else float(row[name]) for name in _MEASURES}}

@@ -1,0 +1,177 @@
+"""What must hold before the first step: a network, a data set and options that fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd
+
+from sumtoone.data import Dataset, Preprocessing
+from sumtoone.description import check_keepable
+from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UnavailableError, UsageError, raise_all
+from sumtoone.language import text
+from sumtoone.network import Network, evaluating, input_kind
+from sumtoone.options import TrainingOptions
+from sumtoone.training.fused import takes as fused_takes
+from sumtoone.training.state import Plan
+
+# Rows whose outputs tell logits from probabilities.
+_ROWS = 64
+_SUM_TOLERANCE = 1e-3
+
+
+def check_arguments(verb: str, **given: Any) -> None:
+    """Raise :class:`DtypeError` for every argument of ``fit`` or ``resume`` that is of another kind than it takes.
+
+    None stands for an argument that was left out, unless it is the network or the data set of ``fit``.
+    """
+    kinds: Mapping[str, tuple[type, ...]] = {
+        "network": (nn.Module,),
+        "dataset": (Dataset,),
+        "options": (TrainingOptions,),
+        "preprocessing": (Preprocessing,),
+    }
+    needed = ("network", "dataset") if verb == "fit" else ()
+    problems: list[SumtooneError] = []
+    for name, value in given.items():
+        if value is None and name not in needed:
+            continue
+        right = callable(value) if name == "on_event" else isinstance(value, kinds[name])
+        if not right:
+            expected, hint = text(f"training.takes-{name}"), text(f"training.write-{_slip(name, value)}")
+            problems.append(
+                DtypeError("training-argument", verb=verb, name=name, expected=expected, kind=_kind(value), hint=hint)
+            )
+    raise_all(problems)
+
+
+def _slip(name: str, value: object) -> str:
+    """Return what most likely was meant, as the end of a key of the texts."""
+    if name == "dataset" and isinstance(value, str):
+        return "load"
+    if name == "dataset" and isinstance(value, nn.Module):
+        return "order"
+    return name
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def check_fit(plan: Plan) -> None:
+    """Raise unless the network takes this data set's rows to one logit for each class, learns, and can be kept."""
+    dataset, network = plan.dataset, plan.network
+    if not len(dataset.train):
+        raise DataError("training-no-rows", name=dataset.name)
+    if plan.options.early_stopping is not None and not len(dataset.validation):
+        raise DataError("training-no-validation", name=dataset.name, rows=len(dataset.train))
+    if plan.options.engine == "fused" and not fused_takes(plan):
+        raise UnavailableError("engine-unavailable", engine="fused")
+    if plan.preprocessing.features != dataset.features:
+        raise ShapeError("training-features", network=plan.preprocessing.features, data=dataset.features)
+    if isinstance(network, Network) and network.specification.inputs != dataset.features:
+        raise ShapeError("training-features", network=network.specification.inputs, data=dataset.features)
+    check_keepable(network)
+    _check_logits(plan)
+    if not plan.trained():
+        raise UsageError("training-frozen", kind=type(network).__name__)
+    if type(network) is not Network:
+        _check_step(plan)
+
+
+def _check_logits(plan: Plan) -> None:
+    """Let the network answer some rows in evaluation mode; layers whose sizes were open have them then."""
+    with evaluating(plan.network), torch.no_grad():
+        logits = _answer(plan, _ROWS)
+    classes = len(plan.dataset.classes)
+    rows = min(_ROWS, len(plan.dataset.train))
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if shape != (rows, classes):
+        raise ShapeError("training-classes", shape=shape, rows=rows, classes=classes)
+    if not logits.is_floating_point():
+        raise DtypeError("training-logits", kind=str(logits.dtype))
+    axis = _sums_to_one(logits.double())
+    if axis is not None:
+        raise UsageError("training-softmax", kind=type(plan.network).__name__, axis=axis)
+
+
+def _sums_to_one(outputs_NK: Tensor) -> int | None:
+    """Return the axis along which outputs are probabilities, or None; logits are not so by chance."""
+    if not bool((outputs_NK >= 0).all()):
+        return None
+    for axis in (1, 0):
+        sums = outputs_NK.sum(dim=axis)
+        if outputs_NK.shape[axis] > 1 and bool(((sums - 1).abs() < _SUM_TOLERANCE).all()):
+            return axis
+    return None
+
+
+def _check_step(plan: Plan) -> None:
+    """Go through a step of every batch size that will come, changing nothing: a module may count on its rows."""
+    network, rows = plan.network, len(plan.dataset.train)
+    size = min(plan.options.batch_size, rows)
+    buffers = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    modes = [(part, part.training) for part in network.modules()]
+    try:
+        network.train()
+        for last in sorted({size, rows % size or size}, reverse=True):
+            _go_through(plan, last, whole=last == size)
+    finally:
+        for part, mode in modes:
+            part.training = mode
+        for name, buffer in network.named_buffers():
+            buffer.data.copy_(buffers[name])
+
+
+def _go_through(plan: Plan, rows: int, *, whole: bool) -> None:
+    before = {name: parameter.grad for name, parameter in plan.trained().items()}
+    try:
+        with torch.enable_grad():
+            logits = _answer(plan, rows, last=not whole)
+            if not (isinstance(logits, Tensor) and logits.requires_grad):
+                raise UsageError("training-detached", kind=type(plan.network).__name__)
+            labels = plan.dataset.train.labels[:rows].to(logits.device)
+            try:
+                F.cross_entropy(logits.double(), labels).backward()
+            except Exception as error:
+                raise _unfit(plan, rows, error, last=not whole) from None
+            for name, parameter in plan.trained().items():
+                if parameter.grad is not None and parameter.grad.layout is not torch.strided:
+                    raise UsageError("training-sparse", part=name)
+    finally:
+        for name, parameter in plan.trained().items():
+            parameter.grad = before[name]
+
+
+def _answer(plan: Plan, rows: int, *, last: bool = False) -> Any:
+    device, dtype = input_kind(plan.network)
+    inputs = plan.preprocessing(plan.dataset.train.inputs[:rows]).to(device, dtype)
+    try:
+        return plan.network(inputs)
+    except Exception as error:
+        # What somebody's own forward raises is open-ended.
+        raise _unfit(plan, len(inputs), error, last=last) from None
+
+
+def _unfit(plan: Plan, rows: int, error: Exception, *, last: bool) -> ShapeError:
+    why = (str(error) or type(error).__name__).splitlines()[0]
+    if last:
+        fields = {"rows": len(plan.dataset.train), "batch": plan.options.batch_size, "last": rows}
+        return ShapeError("training-last-batch", why=why, smaller=_whole_batches(plan), **fields)
+    shape, image = (rows, plan.dataset.features), plan.dataset.image_shape
+    if image is None or not any(isinstance(part, _ConvNd) for part in plan.network.modules()):
+        return ShapeError("training-module", shape=shape, why=why)
+    unflatten = f"nn.Unflatten(1, {(1, *image)})"
+    if len(image) == 3:
+        unflatten = f"x.unflatten(1, {image}).movedim(-1, 1)"
+    return ShapeError("training-convolution", shape=shape, why=why, image=image, unflatten=unflatten)
+
+
+def _whole_batches(plan: Plan) -> int:
+    """Return a batch size near the one wanted whose last batch is no single row."""
+    rows, size = len(plan.dataset.train), plan.options.batch_size
+    return next((smaller for smaller in range(size - 1, 1, -1) if rows % smaller != 1), rows)
