@@ -95,11 +95,11 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / _LOCK, timeout=_SECONDS_FOR_ANOTHER if wait else 0.0)
-    try:
-        with told(folder):
+    with told(folder):
+        try:
             lock.acquire()
-    except Timeout:
-        raise RunError("run-in-use", path=str(folder)) from None
+        except Timeout:
+            raise RunError("run-in-use", path=str(folder)) from None
     try:
         yield
     finally:
