@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 import sumtoone
-from sumtoone import DataError, Dataset, load
+from sumtoone import DataError, Dataset, DtypeError, UnavailableError, load
 from sumtoone.data import named
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 2, 3)).astype(np.uint8)
@@ -168,6 +169,65 @@ def test_no_such_path(given: str | Path, path: str, what: str | None) -> None:
         f"  got: {path}: {what}\n"
         "  try: check the spelling, or give the whole path"
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (3, "int"),
+        (None, "NoneType"),
+        (b"digits", "bytes"),
+        (os.fsencode("a.csv"), "bytes"),
+        (np.zeros((2, 2)), "ndarray"),
+        (["digits"], "list"),
+    ],
+)
+def test_what_is_neither_name_nor_path(given: object, kind: str) -> None:
+    with pytest.raises(DtypeError) as caught:
+        load(given)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "Data is loaded by a name or from a path [source-type]\n"
+        "  expected: str | Path\n"
+        f"  got: {kind}\n"
+        "  try: sumtoone.Dataset.from_arrays(x, y) for arrays, tensors and frames; str(path) for another kind of path"
+    )
+
+
+@pytest.mark.parametrize("label", [3, None, b"label"])
+@pytest.mark.parametrize("given", ["digits", "a.csv"])
+def test_a_label_that_is_no_name(given: str, label: object) -> None:
+    with pytest.raises(DtypeError) as caught:
+        load(given, label=label)  # type: ignore[arg-type]
+    assert (caught.value.expected, caught.value.got) == ("label: str", type(label).__name__)
+
+
+@pytest.mark.parametrize("given", ["~nobody-of-this-name/x.csv", "~nobody\0/x.csv", "~\udcff/x.csv", ""])
+def test_homes_that_there_are_not_and_nothing_at_all(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(idx_folder(tmp_path / "here"))
+    for path in (given, Path(given)) if given else (given,):
+        with pytest.raises(DataError) as caught:
+            load(path)
+        assert caught.value.code == "source-missing"
+
+
+@pytest.mark.parametrize("variable", ["SUMTOONE_DATA", "SUMTOONE_CACHE"])
+def test_folders_of_the_environment_that_lead_nowhere(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "~nobody-of-this-name/data")
+    monkeypatch.setenv("SUMTOONE_OFFLINE", "1")
+    with pytest.raises(UnavailableError) as caught:
+        load("kmnist")
+    assert caught.value.code == "source-offline"
+
+
+def test_a_path_that_no_run_could_write_down(tmp_path: Path) -> None:
+    # A name in Latin-1, as old archives unpack.
+    path = npz_file(tmp_path / "a.npz").rename(tmp_path / os.fsdecode(b"caf\xe9.npz"))
+    with pytest.raises(DataError) as caught:
+        load(path)
+    assert caught.value.code == "dataset-text"
+    assert caught.value.got == r"'caf\udce9.npz' for name"
 
 
 def test_another_kind_of_file(tmp_path: Path) -> None:

@@ -55,7 +55,11 @@ def shown(value: object) -> str:
     >>> shown("pictures/cat.png"), shown("a" + chr(27) + "b")
     ('pictures/cat.png', "'a\\\\x1bb'")
     """
-    string = str(value)
+    try:
+        string = str(value)
+    except (ValueError, RecursionError):
+        # A whole number of thousands of digits, or lists in lists without end.
+        string = type(value).__name__
     string = string if len(string) <= 300 else string[:150] + "…" + string[-149:]
     return string if string.isprintable() else repr(string)
 

@@ -274,7 +274,7 @@ def read(source: Source, *, progress: bool = True) -> Dataset:
 
 def _places(source: Source) -> Iterator[tuple[Place, Path]]:
     for entry in filter(None, os.environ.get("SUMTOONE_DATA", "").split(os.pathsep)):
-        folder = Path(entry).expanduser().absolute()
+        folder = cache.expanded(entry).absolute()
         yield from (("folder", folder / name) for name in source.folders)
         if folder.name in source.folders:
             yield "folder", folder

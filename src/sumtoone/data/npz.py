@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.data import limits
+from sumtoone.data import conversion, limits
 from sumtoone.data.dataset import Dataset
 from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
 from sumtoone.errors import DataError
@@ -62,24 +62,10 @@ def read(path: Path) -> Dataset:
 
 def _rows(path: Path, key: str, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], tuple[int, ...] | None]:
     """Return an array as rows (N, D) of uint8 or float32, and the shape of a picture."""
-    array, place = arrays[key], limits.shown(path)
+    array = conversion.plain(arrays[key])
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise DataError("data-npz-type", path=place, key=key, kind=array.dtype)
-    if not 2 <= array.ndim <= 4 or (array.ndim == 4 and array.shape[3] not in (1, 3)):
-        raise DataError("data-npz-shape", path=place, key=key, shape=array.shape)
-    rows = array.reshape(len(array), math.prod(array.shape[1:]))
-    if array.dtype != np.uint8:
-        # What float32 cannot hold becomes infinite, and is then found.
-        with np.errstate(over="ignore"):
-            rows = rows.astype(np.float32)
-        finite = np.isfinite(rows)
-        if not finite.all():
-            row, column = divmod(int(finite.argmin()), rows.shape[1])
-            value = array.reshape(rows.shape)[row, column]
-            raise DataError("data-npz-finite", path=place, key=key, row=row + 1, column=column + 1, value=value)
-    if array.ndim == 2:
-        return rows, None
-    return rows, array.shape[1:3] if array.ndim == 3 or array.shape[3] == 1 else array.shape[1:]
+        raise DataError("data-npz-type", path=limits.shown(path), key=key, kind=array.dtype)
+    return conversion.rows(array, path, key)
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sumtoone.data import limits
-from sumtoone.data.dataset import Dataset, Split
-from sumtoone.errors import DataError
+from sumtoone.data import conversion, limits
+from sumtoone.data.dataset import Dataset, Split, is_name
+from sumtoone.errors import DataError, DtypeError, ShapeError
 
 # Rows (N, D) and their labels (N,).
 Pair = tuple[NDArray[Any], NDArray[np.int64]]
@@ -100,13 +101,24 @@ def number_labels(raw: object, *, where: object = "labels") -> tuple[NDArray[np.
     (array([1, 0]), ('9', '10'))
     """
     where = limits.shown(where)
-    values, codes = _distinct(raw, where)
+    return number_distinct(*_distinct(raw, where), where=where)
+
+
+def number_distinct(
+    values: list[Any], codes: NDArray[np.integer[Any]], *, where: object
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return what :func:`number_labels` does, of the distinct labels and, for each row, the place of its own.
+
+    >>> number_distinct(["cat", "ant"], np.array([0, 1, 0]), where="labels")
+    (array([1, 0, 1]), ('ant', 'cat'))
+    """
+    where = limits.shown(where)
     if len(values) > limits.MOST_CLASSES:
         raise DataError("data-many-classes", where=where, count=len(values), limit=limits.MOST_CLASSES)
     cleaned = _numbers_from_text([_cleaned(value) for value in values])
     _refuse("data-label-missing", [value is None for value in cleaned], values, codes, where)
     if all(isinstance(value, str) for value in cleaned):
-        _refuse("data-label-name", [not _is_name(value) for value in cleaned], values, codes, where)
+        _refuse("data-label-name", [not is_name(value) for value in cleaned], values, codes, where)
     elif any(isinstance(value, str) for value in cleaned):
         _refuse("data-label-mixed", [isinstance(value, str) for value in cleaned], values, codes, where)
     elif not all(isinstance(value, bool) for value in cleaned):
@@ -134,9 +146,11 @@ def match_labels(raw: object, classes: tuple[str, ...], *, part: str, where: obj
 def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
     """Return the distinct labels and, for each row, the place of its own among them."""
     try:
-        array = np.asarray(raw)
-    except ValueError:
+        array = conversion.plain(raw)
+    except ShapeError:
         raise DataError("data-label-shape", where=where, shape="?") from None
+    except DtypeError as error:
+        raise DataError("data-label-kind", where=where, kind=error.fields["kind"]) from None
     if array.ndim != 1:
         raise DataError("data-label-shape", where=where, shape=array.shape)
     if len(array) > limits.MOST_ROWS:
@@ -145,13 +159,23 @@ def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
         raise DataError("data-label-kind", where=where, kind=array.dtype)
     if array.dtype.kind != "O":
         distinct, codes = np.unique(array, return_inverse=True)
+        _refuse_beyond_unicode(distinct, codes, where)
         return distinct.tolist(), codes.astype(np.int64, copy=False)
     places: dict[object, int] = {}
-    for value in array:
+    codes = np.empty(len(array), np.int64)
+    for row, each in enumerate(array):
+        value = each.item() if isinstance(each, np.generic) else each
         if not isinstance(value, str | bytes | int | float | None):
             raise DataError("data-label-kind", where=where, kind=type(value).__name__)
-        places.setdefault(value, len(places))
-    return list(places), np.fromiter((places[value] for value in array), np.int64, len(array))
+        codes[row] = places.setdefault(value, len(places))
+    return list(places), codes
+
+
+def _refuse_beyond_unicode(distinct: NDArray[Any], codes: NDArray[np.int64], where: str) -> None:
+    """Refuse bytes in the place of characters, of which no text can be made, not even for an error."""
+    if distinct.dtype.kind == "U" and distinct.size and distinct.itemsize:
+        points = np.ascontiguousarray(distinct).view(np.uint32).reshape(len(distinct), -1).max(axis=1)
+        _refuse("data-label-name", points > sys.maxunicode, [f"U+{point:X}" for point in points], codes, where)
 
 
 def _cleaned(value: Any) -> Any:
@@ -159,6 +183,10 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
+        value = value.strip()
+        # Too long for a name: it is refused as it stands, for normalising costs the square of its accents.
+        if len(value) > limits.LONGEST_NAME:
+            return value
         # macOS writes 한 as three characters in the names of folders, everyone else as one.
         return unicodedata.normalize("NFC", value).strip() or None
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -180,12 +208,7 @@ def _number(value: str) -> int | float:
     return int(value) if value.lstrip("-").isdigit() else float(value)
 
 
-def _is_name(value: str) -> bool:
-    hidden = any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
-    return not hidden and "\N{REPLACEMENT CHARACTER}" not in value and len(value) <= limits.LONGEST_NAME
-
-
-def _refuse(code: str, wrong: Sequence[bool], values: list[Any], codes: NDArray[np.int64], where: str) -> None:
+def _refuse(code: str, wrong: Sequence[bool], values: list[Any], codes: NDArray[np.integer[Any]], where: str) -> None:
     """Raise for the first row whose distinct value is wrong."""
     if any(wrong):
         row = int(np.array(wrong)[codes].argmax())
