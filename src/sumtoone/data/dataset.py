@@ -219,8 +219,25 @@ class Dataset:
 
 def is_name(value: str) -> bool:
     """Whether a text can be the name of a class: short, and nothing in it that files and terminals cannot take."""
-    hidden = any(unicodedata.category(character) in ("Cc", "Cs") for character in value[: limits.LONGEST_NAME])
-    return not hidden and "\N{REPLACEMENT CHARACTER}" not in value and 0 < len(value) <= limits.LONGEST_NAME
+    if not 0 < len(value) <= limits.LONGEST_NAME or is_piled(value):
+        return False
+    hidden = any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
+    return not hidden and "\N{REPLACEMENT CHARACTER}" not in value
+
+
+def is_piled(value: str) -> bool:
+    """Whether more accents stand on one letter than the 30 of Unicode's stream-safe text: no script needs them.
+
+    To normalise them costs the square of their number.
+    """
+    if value.isascii():
+        return False
+    number = 0
+    for character in value:
+        number = number + 1 if unicodedata.combining(character) else 0
+        if number > 30:
+            return True
+    return False
 
 
 def checked_classes(classes: object) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from sumtoone.data import conversion, limits
-from sumtoone.data.dataset import Dataset, Split, is_name
+from sumtoone.data.dataset import Dataset, Split, is_name, is_piled
 from sumtoone.errors import DataError, DtypeError, ShapeError
 
 # Rows (N, D) and their labels (N,).
@@ -72,11 +72,16 @@ def assemble(
     if len(classes) < 2:
         raise DataError("data-one-class", name=shown, label=limits.shown(classes[0]))
     random = np.random.PCG64(_SEED)
-    train: Pair = (inputs, labels)
-    if test is None:
-        train, test = _cut(train, TEST_PERCENT, random)
-    if validation is None:
-        train, validation = _cut(train, VALIDATION_PERCENT, random)
+    # Which rows go where is settled first, so that they are copied once.
+    stays = np.ones(len(labels), np.bool_)
+    cut: dict[str, Pair] = {}
+    for part, given, percent in (("test", test, TEST_PERCENT), ("validation", validation, VALIDATION_PERCENT)):
+        if given is None:
+            goes = _drawn(labels, stays, percent, random)
+            stays[goes] = False
+            cut[part] = inputs[goes], labels[goes]
+    train: Pair = (inputs[stays], labels[stays]) if cut else (inputs, labels)
+    validation, test = validation or cut["validation"], test or cut["test"]
     return Dataset(name, _split(train), _split(validation), _split(test), classes, image_shape)
 
 
@@ -184,8 +189,8 @@ def _cleaned(value: Any) -> Any:
         value = value.decode(errors="replace")
     if isinstance(value, str):
         value = value.strip()
-        # Too long for a name: it is refused as it stands, for normalising costs the square of its accents.
-        if len(value) > limits.LONGEST_NAME:
+        # What is no name as it stands is refused as that, before it costs anything to normalise it.
+        if len(value) > limits.LONGEST_NAME or is_piled(value):
             return value
         # macOS writes 한 as three characters in the names of folders, everyone else as one.
         return unicodedata.normalize("NFC", value).strip() or None
@@ -227,18 +232,28 @@ def _check_rows(name: str, part: str, pair: Pair, features: int) -> None:
         raise DataError("data-shapes", name=name, part=part, train=features, other=inputs.shape[1])
 
 
-def _cut(pair: Pair, percent: int, random: np.random.PCG64) -> tuple[Pair, Pair]:
-    """Return the rows that stay and ``percent`` of the rows that go, both in their old order."""
-    inputs, labels = pair
-    counts = np.bincount(labels)
+def _drawn(
+    labels: NDArray[np.int64], stays: NDArray[np.bool_], percent: int, random: np.random.PCG64
+) -> NDArray[np.intp]:
+    """Return ``percent`` of the rows that are still there, in their order."""
+    # 16 bits hold every class, and NumPy sorts them by counting: twenty million rows in a moment, and in little memory.
+    own = labels.astype(np.uint16)[stays]
+    counts = np.bincount(own)
+    by_class = np.argsort(own, kind="stable").astype(np.int32)
     # Raw draws: NumPy promises the same ones for ever, as it does not for its permutations.
-    by_chance = np.argsort(random.random_raw(len(labels)), kind="stable")
-    goes = np.zeros(len(labels), np.bool_)
-    by_class = by_chance[np.argsort(labels[by_chance], kind="stable")]
+    draws = random.random_raw(len(own))
+    goes = np.zeros(len(own), np.bool_)
     starts = np.cumsum(counts) - counts
-    for start, share in zip(starts, _shares(counts, percent), strict=True):
-        goes[by_class[start : start + share]] = True
-    return (inputs[~goes], labels[~goes]), (inputs[goes], labels[goes])
+    for start, count, share in zip(starts, counts, _shares(counts, percent), strict=True):
+        if share:
+            rows = by_class[start : start + count]
+            drawn = draws[rows]
+            last = np.partition(drawn, share - 1)[share - 1]
+            goes[rows[drawn < last]] = True
+            # Equal draws are as good as impossible; the first rows of them go.
+            equal = rows[drawn == last]
+            goes[equal[: share - np.count_nonzero(drawn < last)]] = True
+    return np.flatnonzero(stays)[goes]
 
 
 def _shares(counts: NDArray[np.int64], percent: int) -> NDArray[np.int64]:
