@@ -105,6 +105,8 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str) -> Dataset
             # pathlib takes nothing for the folder one is in.
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         path.stat()
+    except PermissionError:
+        raise DataError("data-permission", path=limits.shown(path)) from None
     except (OSError, ValueError) as error:
         raise _nothing_there(given, error) from None
     if path.is_dir():

@@ -6,7 +6,6 @@ for it, so that a small file costs little, whatever it says of itself.
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -105,7 +104,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
         If there is no such file, it may not be read, it is empty or too large, or it is a folder,
         pipe, socket or device: opening one of these could wait, or go on, forever.
     """
-    with _reached(path):
+    with reached(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise DataError("data-not-file", path=shown(path), kind=_kind(status.st_mode))
@@ -120,7 +119,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
 
 def entries(folder: Path) -> list[Path]:
     """Return what a folder holds in the order of names, hidden files left out; ``DataError`` if it is none."""
-    with _reached(folder):
+    with reached(folder):
         if not is_folder(folder):
             folder.stat()
             raise DataError("data-not-folder", path=shown(folder))
@@ -129,8 +128,13 @@ def entries(folder: Path) -> list[Path]:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path leads to a folder; unlike ``Path.is_dir``, also where it may not be looked at."""
-    return os.path.isdir(path)  # noqa: PTH112
+    """Return whether a path leads to a folder; ``DataError`` where that may not be looked at."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except PermissionError:
+        raise DataError("data-permission", path=shown(path)) from None
+    except (OSError, ValueError):
+        return False
 
 
 def size_of(file: IO[bytes]) -> int:
@@ -180,7 +184,7 @@ def _fill(stream: IO[bytes], content: NDArray[np.uint8]) -> int:
 
 
 @contextmanager
-def _reached(path: Path) -> Iterator[None]:
+def reached(path: Path) -> Iterator[None]:
     """Name the ways in which a path cannot be reached."""
     try:
         yield

@@ -244,8 +244,11 @@ def obtain(source: Source, *, timeout: float = 30.0, progress: bool = True) -> P
             raise UnavailableError("source-offline", name=source.name, files=files, folder=home)
         download.fetch(wanted, source.mirrors, home, timeout=timeout, progress=progress)
     if source.archive:
+        from sumtoone.data import limits
+
         archive = archive or home / source.archive.name
-        download.verify(archive, source.archive)
+        with limits.reached(archive):
+            download.verify(archive, source.archive)
         _unpack(archive, source, home)
     return home
 
