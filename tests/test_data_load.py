@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 import sumtoone
-from sumtoone import DataError, Dataset, load
+from sumtoone import DataError, Dataset, DtypeError, UnavailableError, load
 from sumtoone.data import named
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 2, 3)).astype(np.uint8)
@@ -170,6 +171,65 @@ def test_no_such_path(given: str | Path, path: str, what: str | None) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        (3, "int"),
+        (None, "NoneType"),
+        (b"digits", "bytes"),
+        (os.fsencode("a.csv"), "bytes"),
+        (np.zeros((2, 2)), "ndarray"),
+        (["digits"], "list"),
+    ],
+)
+def test_what_is_neither_name_nor_path(given: object, kind: str) -> None:
+    with pytest.raises(DtypeError) as caught:
+        load(given)  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "Data is loaded by a name or from a path [source-type]\n"
+        "  expected: str | Path\n"
+        f"  got: {kind}\n"
+        "  try: sumtoone.Dataset.from_arrays(x, y) for arrays, tensors and frames; str(path) for another kind of path"
+    )
+
+
+@pytest.mark.parametrize("label", [3, None, b"label"])
+@pytest.mark.parametrize("given", ["digits", "a.csv"])
+def test_a_label_that_is_no_name(given: str, label: object) -> None:
+    with pytest.raises(DtypeError) as caught:
+        load(given, label=label)  # type: ignore[arg-type]
+    assert (caught.value.expected, caught.value.got) == ("label: str", type(label).__name__)
+
+
+@pytest.mark.parametrize("given", ["~nobody-of-this-name/x.csv", "~nobody\0/x.csv", "~\udcff/x.csv", ""])
+def test_homes_that_there_are_not_and_nothing_at_all(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(idx_folder(tmp_path / "here"))
+    for path in (given, Path(given)) if given else (given,):
+        with pytest.raises(DataError) as caught:
+            load(path)
+        assert caught.value.code == "source-missing"
+
+
+@pytest.mark.parametrize("variable", ["SUMTOONE_DATA", "SUMTOONE_CACHE"])
+def test_folders_of_the_environment_that_lead_nowhere(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "~nobody-of-this-name/data")
+    monkeypatch.setenv("SUMTOONE_OFFLINE", "1")
+    with pytest.raises(UnavailableError) as caught:
+        load("kmnist")
+    assert caught.value.code == "source-offline"
+
+
+def test_a_path_that_no_run_could_write_down(tmp_path: Path) -> None:
+    # A name in Latin-1, as old archives unpack.
+    path = npz_file(tmp_path / "a.npz").rename(tmp_path / os.fsdecode(b"n\xe9.npz"))
+    with pytest.raises(DataError) as caught:
+        load(path)
+    assert caught.value.code == "dataset-text"
+    assert caught.value.got == r"'n\udce9.npz' for name"
+
+
 def test_another_kind_of_file(tmp_path: Path) -> None:
     (tmp_path / "a.mat").write_bytes(b"MATLAB")
     with pytest.raises(DataError) as caught:
@@ -198,3 +258,61 @@ def test_the_names_of_the_package() -> None:
     with pytest.raises(AttributeError) as caught:
         sumtoone.data.missing  # noqa: B018
     assert str(caught.value) == "module 'sumtoone.data' has no attribute 'missing'"
+
+
+# What may do everything is made to respect permissions, as the tests may run as root.
+UNPRIVILEGED = """
+import ctypes, os, sys
+from pathlib import Path
+import mlxtend.data, PIL.Image, pyarrow.csv, pyarrow.parquet, torch
+from sumtoone import SumtooneError, load
+from sumtoone.photos import prepare
+
+system = ctypes.CDLL(None)
+header, capabilities = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+assert system.capget(header, capabilities) == 0
+capabilities[0] &= ~0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+assert system.capset(header, capabilities) == 0
+for path in sys.argv[1:]:
+    try:
+        (prepare if path.endswith("png") else load)(path)
+    except SumtooneError as error:
+        print(error.code, error.got)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's capabilities")
+def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
+    closed, seen = class_folders(tmp_path / "closed"), class_folders(tmp_path / "seen")
+    npz_file(closed / "a.npz")
+    files = [npz_file(tmp_path / "a.npz"), csv_file(tmp_path / "a.csv"), parquet_file(tmp_path / "a.parquet")]
+    files += [tmp_path / "a.png", idx_folder(tmp_path / "idx") / "train-labels-idx1-ubyte"]
+    Image.fromarray(PIXELS[0]).save(files[3])
+    inside, archive = class_folders(tmp_path / "inside") / "1", tmp_path / "cache" / "emnist" / "gzip.zip"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"PK")
+    wanted = {
+        str(closed): closed,
+        str(closed / "0"): closed / "0",
+        str(closed / "a.npz"): closed / "a.npz",
+        str(seen): seen / "0",
+        str(tmp_path / "inside"): inside,
+        str(tmp_path / "idx"): files[4],
+        **{str(file): file for file in files[:4]},
+        "emnist-letters": archive,
+    }
+    modes = {closed: 0, seen: 0o444, inside: 0, archive: 0, **dict.fromkeys(files, 0)}
+    for path, mode in modes.items():
+        path.chmod(mode)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", UNPRIVILEGED, *wanted],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "SUMTOONE_CACHE": str(tmp_path / "cache"), "SUMTOONE_DATA": ""},
+        )
+    finally:
+        for path in modes:
+            path.chmod(0o755)
+    assert done.stdout.splitlines() == [f"data-permission no permission for {path}" for path in wanted.values()]

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -664,3 +666,45 @@ def test_fashion_mnist_of_the_system_is_fashion_mnist(monkeypatch: pytest.Monkey
         pytest.skip("needs Debian's package dataset-fashion-mnist")
     assert named.find(named.FASHION_MNIST) == ("system", folder)
     check_whole(folder, "fashion-mnist", monkeypatch)
+
+
+# --- who waits for another process
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Another process is fetching into {folder}; waiting for it. Ctrl-C stops waiting."),
+        ("ko", "다른 프로세스가 {folder}에 내려받고 있어 끝나기를 기다립니다. Ctrl-C를 누르면 그만 기다립니다."),
+    ],
+)
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_who_waits_for_another_process_is_told_once(
+    server: Server, tmp_path: Path, language: str, said: str, interrupted: bool
+) -> None:
+    content = gzip.compress(b"rows", mtime=0)
+    server.files["a.gz"] = content
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom sumtoone.data.download import RemoteFile, fetch\n"
+        f"fetch([RemoteFile('a.gz', {digest!r})], [{server.mirror('m')!r}], Path(sys.argv[1]))\nprint('there')\n"
+    )
+    environment = {**os.environ, "SUMTOONE_LANG": language, "PYTHONIOENCODING": "utf-8"}
+    with FileLock(tmp_path / ".lock"):
+        waiting = subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env=environment,
+        )
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == said.format(folder=tmp_path) + "\n"
+        if interrupted:
+            waiting.send_signal(signal.SIGINT)
+            _, rest = waiting.communicate(timeout=60)
+            assert rest.splitlines()[-1] == "KeyboardInterrupt"
+            return
+    printed, rest = waiting.communicate(timeout=60)
+    assert (printed, rest, waiting.returncode) == ("there\n", "", 0)
+    assert (tmp_path / "a.gz").read_bytes() == content

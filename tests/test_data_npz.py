@@ -30,7 +30,7 @@ def npy_bytes(array: np.ndarray, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def header_bytes(shape: object, descr: str = "|u1", version: int = 1) -> bytes:
+def header_bytes(shape: object, descr: object = "|u1", version: int = 1) -> bytes:
     """The head of a .npy file that claims whatever is asked."""
     text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
     return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", len(text)) + text
@@ -208,12 +208,22 @@ def test_a_wrong_name_in_full(tmp_path: Path) -> None:
         ((3,), "|u1", b"1234", "data-npz-size", "4 bytes for x in {path}"),
         ((2, 2), "|O", b"1234", "data-npz-kind", "object for x in {path}"),
         ((2, 2), "<U0", b"", "data-npz-kind", "<U0 for x in {path}"),
-        ((2, 2), "<u1, <u1", b"12345678", "data-npz-kind", "[('f0', 'u1'), ('f1', 'u1')] for x in {path}"),
+        ((2, 2), "<u1, <u1", b"12345678", "data-npz-kind", "<u1, <u1 for x in {path}"),
+        (
+            (2, 2),
+            [("a", "<u1"), ("b", "<u1")],
+            b"12345678",
+            "data-npz-kind",
+            "[['a', '<u1'], ['b', '<u1']] for x in {path}",
+        ),
+        # Names of types at which NumPy warns.
+        ((2, 2), "|a1", b"1234", "data-npz-kind", "|a1 for x in {path}"),
+        ((2, 2), "1u1", b"1234", "data-npz-kind", "1u1 for x in {path}"),
         ((2, 2), "|V1", b"1234", "data-npz-kind", "|V1 for x in {path}"),
     ],
 )
 def test_headers_that_claim_too_much(
-    tmp_path: Path, shape: object, descr: str, content: bytes, code: str, got: str
+    tmp_path: Path, shape: object, descr: object, content: bytes, code: str, got: str
 ) -> None:
     path = write_zip(tmp_path / "a.npz", ("x.npy", header_bytes(shape, descr) + content), y_member)
     found, _, said = refusal(lambda: npz.read(path))
@@ -227,8 +237,11 @@ def test_headers_that_claim_too_much(
         header_bytes("(" * 5000),
         header_bytes("(1.5,)"),
         header_bytes("'\\d'"),
-        # What NumPy under Python 2 wrote makes the reader warn.
+        # What NumPy under Python 2 wrote, and names that Python warns of.
         header_bytes("(4L,)") + b"1234",
+        header_bytes("(4if 1else 2,)") + b"1234",
+        header_bytes("(True,)") + b"1",
+        header_bytes((4,)).replace(b"False", b"'no'.") + b"1234",
         header_bytes((4,) + (1,) * 9000) + b"1234",
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -147,6 +148,70 @@ def test_parquet_in_several_groups_of_rows(tmp_path: Path) -> None:
     parquet.write_table(pa.table({**COLUMNS, "split": PARTS}), path, row_group_size=5)
     whole = tables.read(write(tmp_path / "u.parquet", {**COLUMNS, "split": PARTS}))
     assert tables.read(path).fingerprint == whole.fingerprint
+
+
+def test_what_a_dictionary_holds_and_no_row_has_is_no_class(tmp_path: Path) -> None:
+    labels = pa.DictionaryArray.from_arrays(pa.array([2, 0] * 6), pa.array(["dog", "cow", "cat", ""]))
+    parts = pa.DictionaryArray.from_arrays(pa.array([1] * 12), pa.array(["dev", "train"]))
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pa.table({"a": list(range(12)), "label": labels, "split": parts}), path, row_group_size=5)
+    data = tables.read(path)
+    assert data.classes == ("cat", "dog")
+    assert data.train.labels.tolist() == [int(row) % 2 for row in data.train.inputs[:, 0]]
+
+
+@both
+@pytest.mark.parametrize("count", [999, 2000])
+def test_a_column_of_many_splits(tmp_path: Path, name: str, count: int) -> None:
+    columns = {"a": [1] * count, "label": ["x", "y"] * (count // 2) + ["x"] * (count % 2)}
+    path = write(tmp_path / name, {**columns, "split": ["train"] * 5 + [f"part {row}" for row in range(5, count)]})
+    assert refusal(lambda: tables.read(path))[2] == f"'part 5' in row 6 of {path}"
+    path = write(tmp_path / name, {**columns, "split": ["train" + " " * row for row in range(count)]})
+    if count < 1000:
+        assert len(tables.read(path).classes) == 2
+    else:
+        assert refusal(lambda: tables.read(path))[0] == "data-table-split"
+
+
+@both
+def test_a_column_of_measurements_is_none_of_labels(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, {"a": [1] * 70_000, "label": [f"{row}.5" for row in range(70_000)]})
+    assert refusal(lambda: tables.read(path)) == (
+        "data-many-classes",
+        "at most 65536 different labels",
+        f"70000 in {path}: label",
+    )
+
+
+def test_labels_of_a_csv_file_larger_than_a_block_are_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    names = ["x", "y", "z"]
+    path.write_text("a,label\n" + "".join(f"{row}{' ' * 900},{names[row // 15_000]}\n" for row in range(45_000)))
+    assert path.stat().st_size > 2 * 2**24
+    data = tables.read(path)
+    assert data.classes == ("x", "y", "z")
+    for split in (data.train, data.validation, data.test):
+        assert torch.equal(split.labels, (split.inputs[:, 0] // 15_000).long())
+
+
+def test_a_label_of_a_thousand_accents_is_refused_and_not_sorted(tmp_path: Path) -> None:
+    accents = "a" + "\u0301" * 40_000 + "\u0323" * 40_000
+    for path in (tmp_path / "t.csv", tmp_path / "t.parquet"):
+        write(path, {"a": [1, 2], "label": ["b", accents]})
+        assert refusal(lambda path=path: tables.read(path))[0] == "data-label-name"
+
+
+def test_few_bytes_of_many_rows_are_read_in_the_memory_that_the_limits_say(tmp_path: Path) -> None:
+    path, rows = tmp_path / "t.parquet", 3_000_000
+    parquet.write_table(pa.table({"a": np.zeros(rows, np.float32), "label": np.arange(rows) % 2}), path)
+    program = (
+        "import resource, sys\nfrom pathlib import Path\nimport torch, pyarrow.parquet\n"
+        "from sumtoone.data import tables\nbefore = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "tables.read(Path(sys.argv[1]))\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    # Twice the values and labels, 12 bytes, and 40 of what is made on the way.
+    assert int(done.stdout) * 1024 < rows * (2 * 12 + 40) + 2**25
 
 
 @pytest.mark.parametrize(

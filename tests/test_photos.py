@@ -366,7 +366,7 @@ def claiming(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("width", "height", "size"),
-    [(8193, 8192, "8193 x 8192"), (10_000, 9_000, "10000 x 9000"), (100_000, 100_000, "> 134217728")],
+    [(8193, 8192, "8193 x 8192"), (10_000, 9_000, "10000 x 9000"), (100_000, 100_000, "100000 x 100000")],
 )
 def test_more_pixels_than_are_decoded(width: int, height: int, size: str) -> None:
     error = refusal(claiming(width, height))

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import array
 import json
+import math
+import subprocess
+import sys
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,8 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.preprocessing import StandardScaler
 
+from datafiles import refusal
 from sumtoone import Preprocessing
-from sumtoone.errors import DtypeError, ShapeError
+from sumtoone.errors import DataError, DtypeError, ShapeError
 
 ROWS = arrays(np.float32, st.tuples(st.integers(2, 30), st.integers(1, 6)), elements=st.floats(-1000, 1000, width=32))
 
@@ -100,3 +107,254 @@ def test_a_loader_gives_the_same_batches() -> None:
     inputs, labels = train
     assert inputs is train.inputs
     assert labels is train.labels
+
+
+# --- what it is given
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected", "got"),
+    [
+        ((0,), "features: 1 … 10000000", "0"),
+        ((3.0,), "features: 1 … 10000000", "3.0"),
+        ((-5,), "features: 1 … 10000000", "-5"),
+        ((10_000_001,), "features: 1 … 10000000", "10000001"),
+        ((True,), "features: 1 … 10000000", "True"),
+        (("3",), "features: 1 … 10000000", "str"),
+        ((10**5000,), "features: 1 … 10000000", "int"),
+        ((3, "255"), "divisor: float", "str"),
+        ((3, True), "divisor: float", "bool"),
+        ((3, 10**400), "divisor: float", "inf"),
+        ((3, math.nan), "divisor: float", "nan"),
+        ((3, 0.0), "divisor, std: > 0", "0.0, 1.0 … 1.0"),
+        ((3, -1.0), "divisor, std: > 0", "-1.0, 1.0 … 1.0"),
+        ((3, 1.0, (0.0, 0.0)), "mean: (…), 1 | 3", "2"),
+        ((3, 1.0, 0.5), "mean: (…), 1 | 3", "float"),
+        ((3, 1.0, ("a",)), "mean: float", "str"),
+        ((3, 1.0, (None, 0.0, 0.0)), "mean: float", "NoneType"),
+        ((3, 1.0, (math.inf,)), "mean: float", "inf"),
+        ((3, 1.0, (-(10**400),)), "mean: float", "inf"),
+        ((3, 1.0, (0.0,), (0.0,)), "divisor, std: > 0", "1.0, 0.0 … 0.0"),
+        ((3, 1.0, (0.0,), (1.0, 2.0, -1.0)), "divisor, std: > 0", "1.0, -1.0 … 2.0"),
+        ((3, 1.0, (0.0,), (math.nan,)), "std: float", "nan"),
+        # Positive, and yet 1 / std is no number in float32, or is 0.
+        ((3, 1.0, (0.0,), (1e-50,)), "divisor, std: > 0", "1.0, 1e-50 … 1e-50"),
+        ((3, 1.0, (0.0,), (1e50,)), "divisor, std: > 0", "1.0, 1e+50 … 1e+50"),
+        ((3, 1.0, (1e300,), (1.0,)), "mean / std: float32", "1e+300 … 1e+300"),
+    ],
+)
+def test_what_is_no_preprocessing(arguments: tuple[Any, ...], expected: str, got: str) -> None:
+    assert refusal(lambda: Preprocessing(*arguments)) == ("preprocessing-value", expected, got)
+
+
+def test_numbers_of_any_kind_are_kept_as_floats() -> None:
+    made = Preprocessing(2, np.int64(255), [np.float32(0.5), 1], (np.longdouble(2), np.float64(3)))  # type: ignore[arg-type]
+    assert made == Preprocessing(2, 255.0, (0.5, 1.0), (2.0, 3.0))
+    assert {type(value) for value in (made.divisor, *made.mean, *made.std)} == {float}
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+    | st.sampled_from(["\ud800", 10**400]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=8,
+)
+GOOD = {"features": 2, "divisor": 1.0, "mean": [0.0], "std": [1.0]}
+
+
+@given(VALUES | st.tuples(st.sampled_from(sorted(GOOD)), VALUES).map(lambda pair: GOOD | dict([pair])))
+def test_a_document_is_read_or_a_value_error(document: Any) -> None:
+    try:
+        read = Preprocessing.from_json(document)
+    except ValueError as error:
+        assert str(error)
+    else:
+        assert read(torch.ones(1, read.features)).isfinite().all()
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+@pytest.mark.parametrize(
+    "value", [nested(100_000), {"a": nested(100_000)}, 10**400, -(10**400), [10**400], [nested(9)]]
+)
+def test_documents_made_to_hurt_are_value_errors(name: str, value: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the kind is the promise
+        Preprocessing.from_json(GOOD | {name: value})
+
+
+def test_it_is_not_fitted_on_what_makes_no_rows() -> None:
+    rows = torch.tensor([[1.0, 2.0], [3.0, math.nan]])
+    assert refusal(lambda: Preprocessing.fitted(rows)) == (
+        "data-npz-finite",
+        "finite numbers",
+        "nan in row 2, column 2 of inputs in Preprocessing.fitted",
+    )
+    assert refusal(lambda: Preprocessing.fitted(torch.zeros(3)))[2] == "(3,)"
+    assert refusal(lambda: Preprocessing.fitted(torch.zeros(3, 0)))[2] == "0"
+    assert refusal(lambda: Preprocessing.fitted("rows"))[0] == "preprocessing-dtype"
+
+
+def test_the_checks_hold_where_assertions_do_not() -> None:
+    program = (
+        "import torch\nfrom sumtoone import Dataset, Preprocessing, SumtooneError\nfrom sumtoone.data import Split\n"
+        "rows, labels = torch.ones(4, 2), torch.tensor([0, 1, 0, 1])\nsplit = Split(rows, labels)\n"
+        "for make in (lambda: Preprocessing(2, std=(0.0,)), lambda: Preprocessing.from_json({'features': -1}),\n"
+        "    lambda: Split(rows.double(), labels), lambda: Split(rows, labels[:3]), lambda: Split(rows, labels - 1),\n"
+        "    lambda: Split(rows / 0, labels), lambda: Dataset('d', split, split, split, ('a',))):\n"
+        "    try:\n        make()\n        print('nothing refused')\n"
+        "    except SumtooneError as error:\n        print(error.code)\n"
+        "    except ValueError:\n        print('ValueError')\n"
+    )
+    done = subprocess.run([sys.executable, "-O", "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [
+        "preprocessing-value",
+        "ValueError",
+        "dataset-tensor",
+        "dataset-shape",
+        "dataset-labels",
+        "data-npz-finite",
+        "dataset-labels",
+    ]
+
+
+# --- rows of every library
+
+
+NUMBERS = ["u1", "i1", ">i2", "<u2", ">u4", "i4", ">i8", "u8", "f2", ">f2", ">f4", "f4", "f8", ">f8", "g"]
+
+
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_rows_of_every_type_of_number(kind: str) -> None:
+    values = np.arange(12).reshape(3, 4)
+    step = Preprocessing(4, 2.0, (1.0,), (4.0,))
+    wanted = (torch.from_numpy(values) / 2 - 1) / 4
+    rows = values.astype(kind)
+    frozen = rows.copy()
+    frozen.flags.writeable = False
+    for twin in (rows, np.asfortranarray(rows), frozen, rows.tolist(), rows.reshape(3, 2, 2)):
+        assert torch.equal(step(twin), wanted)
+    assert torch.equal(step(rows[::-1, ::-1]), wanted.flip(0, 1))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["uint8", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64", "half", "bfloat16", "float", "double"],
+)
+def test_rows_of_every_type_of_tensor(kind: str) -> None:
+    values = torch.arange(12).reshape(3, 4)
+    step = Preprocessing(4, 2.0, (1.0,), (4.0,))
+    assert torch.equal(step(values.to(getattr(torch, kind))), (values / 2 - 1) / 4)
+
+
+def test_rows_of_other_libraries() -> None:
+    step = Preprocessing(2)
+    wanted = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    frame = pd.DataFrame({"a": pd.array([1, 3], "Int64"), "b": [2.0, 4.0]})
+    for rows in (frame, memoryview(np.array([[1, 2], [3, 4]])), [wanted[0], wanted[1]]):
+        assert torch.equal(step(rows), wanted)  # type: ignore[arg-type]
+    assert torch.equal(step(array.array("d", [1, 2])), wanted[:1])
+    assert torch.equal(step(torch.complex(wanted, -wanted).conj().imag), wanted)
+    assert step([[math.nan, math.inf]]).isnan().tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "code"),
+    [
+        ([[1, 2], [3]], ShapeError, "array-ragged"),
+        (None, DtypeError, "preprocessing-dtype"),
+        ("ab", DtypeError, "preprocessing-dtype"),
+        ([[1, None]], DtypeError, "preprocessing-dtype"),
+        (np.array([[1, 2]], object), DtypeError, "preprocessing-dtype"),
+        (np.array([["1", "2"]]), DtypeError, "preprocessing-dtype"),
+        (np.array([["2020-01-01", "2020-01-02"]], "M8[D]"), DtypeError, "preprocessing-dtype"),
+        (np.ma.array([[1.0, 2.0]], mask=[[True, False]]), DataError, "array-masked"),
+        (np.zeros(2, "i4, f4"), DtypeError, "preprocessing-dtype"),
+        (torch.ones(1, 2).to_sparse(), DtypeError, "preprocessing-dtype"),
+        (torch.ones(1, 2, device="meta"), DtypeError, "preprocessing-dtype"),
+        (object(), DtypeError, "preprocessing-dtype"),
+        ({1: 2}, DtypeError, "preprocessing-dtype"),
+    ],
+)
+def test_what_holds_no_rows(rows: Any, error: type[Exception], code: str) -> None:
+    with pytest.raises(error) as caught:
+        Preprocessing(2)(rows)
+    assert caught.value.code == code  # type: ignore[attr-defined]
+
+
+def test_its_results_are_ordinary_tensors_wherever_they_are_made() -> None:
+    step = Preprocessing(2)
+    with torch.inference_mode():
+        made = torch.ones(3, 2)
+        results = [step(made), step(np.ones((3, 2))), step(torch.ones(3, 2, dtype=torch.uint8))]
+    assert made.is_inference()
+    for result in (*results, step(made)):
+        assert not result.is_inference()
+        assert not result.requires_grad
+        (result @ torch.ones(2, 1, requires_grad=True)).sum().backward()
+
+
+# --- pixels
+
+
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        lambda pixels: pixels / 255,
+        lambda pixels: pixels.double() / 255,
+        lambda pixels: (pixels / 255).numpy(),
+        lambda pixels: (pixels / 255).tolist(),
+        lambda pixels: (pixels / 255).half(),
+        lambda pixels: pixels / 127.5 - 1,
+        lambda pixels: (pixels / 255 - 0.1307) / 0.3081,
+        lambda pixels: (pixels > 100).float(),
+        lambda pixels: (pixels > 100).long(),
+    ],
+)
+def test_pixels_that_were_scaled_before_are_refused(scaled: Any) -> None:
+    pixels = torch.arange(256).repeat(2, 1)
+    with pytest.raises(DtypeError) as caught:
+        Preprocessing.lesson(256)(scaled(pixels))
+    assert caught.value.code == "preprocessing-pixels"
+
+
+def test_scaled_pixels_in_full() -> None:
+    with pytest.raises(DtypeError) as caught:
+        Preprocessing.lesson(256)(torch.arange(256) / 255)
+    assert str(caught.value) == (
+        "The values are not those of pixels, on which this run was trained [preprocessing-pixels]\n"
+        "  expected: values from 0 to 255\n"
+        "  got: 256 values from 0 to 1\n"
+        "  try: give uint8 pixels as they are, or multiply: x * 255 for values from 0 to 1"
+    )
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        torch.zeros(2, 256),
+        torch.zeros(2, 256, dtype=torch.float64),
+        torch.arange(256).repeat(2, 1),
+        torch.arange(256).repeat(2, 1).float(),
+        torch.ones(2, 256, dtype=torch.uint8),
+        torch.arange(256) - 20.0,
+        torch.full((256,), math.nan),
+    ],
+)
+def test_pixels_of_any_type_are_taken(pixels: torch.Tensor) -> None:
+    wanted = (pixels.reshape(-1, 256) / 255 - 0.5) / 0.5
+    torch.testing.assert_close(Preprocessing.lesson(256)(pixels), wanted.float(), equal_nan=True)
+
+
+def test_numbers_may_lie_between_0_and_1_where_no_pixels_are_wanted() -> None:
+    rows = torch.arange(256) / 255
+    assert torch.equal(Preprocessing(256)(rows), rows[None])

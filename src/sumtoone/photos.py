@@ -8,24 +8,22 @@ it is would be answered confidently and wrongly.
 
 from __future__ import annotations
 
-import warnings
 from io import BytesIO
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from sumtoone.data import limits
-from sumtoone.errors import DataError, DtypeError, SumtooneError
+from sumtoone.data import images, limits
+from sumtoone.errors import DataError, DtypeError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Grey = NDArray[np.float32]
 
-KINDS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
+KINDS = images.FORMATS
 # Far above every photo, and still read in a moment.
 MOST_BYTES = 2**28
 
@@ -47,20 +45,6 @@ _FAINT = 0.25
 _CRUMB = 0.04
 # … and have an edge at least this steep, as a share of the steepest, else they are shadows.
 _STEEP = 0.5
-
-# warnings.catch_warnings changes the whole process: one thread at a time may stand inside it.
-_decoding = Lock()
-
-# EXIF tag 0x0112 -> what turns the picture upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def prepare(
@@ -143,56 +127,45 @@ def _decoded(
 
 
 def _read(source: BinaryIO | Image.Image, name: str, mode: str, work: int, paper: int | None) -> Image.Image:
-    with _decoding, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            opened = source if isinstance(source, Image.Image) else Image.open(source, formats=KINDS)
-            if opened.width * opened.height > limits.MOST_PIXELS:
-                size = f"{opened.width} x {opened.height}"
-                raise DataError("photo-pixels", path=name, size=size, limit=limits.MOST_PIXELS)
-            if opened is not source:
-                # A JPEG is decoded at a half, a quarter or an eighth of its size for next to nothing.
-                opened.draft(None, (2 * work, 2 * work))
-            orientation = opened.getexif().get(0x0112)
-            picture = _opaque(opened, mode, paper)
-        except SumtooneError:
-            raise
-        except UnidentifiedImageError:
-            raise DataError("photo-kind", path=name, kinds=", ".join(KINDS)) from None
-        except Image.DecompressionBombError:
-            # Pillow's own refusal comes before the size can be asked for.
-            size = f"> {2 * limits.MOST_PIXELS}"
-            raise DataError("photo-pixels", path=name, size=size, limit=limits.MOST_PIXELS) from None
-        except Exception as error:
-            # What decoders raise on hostile bytes is open-ended.
-            what = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise DataError("photo-damaged", path=name, what=limits.shown(what)) from None
-    picture = picture.reduce(max(1, max(picture.size) // work))
-    return picture.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else picture
+    with images.decoding(name, images.Codes("photo-kind", "photo-damaged", "photo-pixels")):
+        opened = source if isinstance(source, Image.Image) else images.opened(source)
+        if opened is None:
+            raise DataError("photo-kind", path=name, kinds=", ".join(KINDS))
+        images.check_size(opened.size)
+        if opened is not source:
+            # A JPEG is decoded at a half, a quarter or an eighth of its size for next to nothing.
+            opened.draft(None, (2 * work, 2 * work))
+        opened.load()
+        picture = _opaque(opened, mode, max(1, max(opened.size) // work), paper)
+        turn = images.UPRIGHT.get(images.orientation(opened))
+    return picture if turn is None else picture.transpose(turn)
 
 
-def _opaque(opened: Image.Image, mode: str, paper: int | None) -> Image.Image:
-    """Return the picture without transparency, laid on grey ``paper``; None chooses what sets a drawing off."""
-    if opened.mode.startswith("I"):
-        # 16 bits of grey: Pillow's own conversion cuts everything above 255 off.
-        high_bytes = (np.asarray(opened).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-        return Image.fromarray(high_bytes).convert(mode)
-    if not opened.has_transparency_data:
-        return opened.convert(mode) if opened.mode in ("L", "1", "F") else opened.convert("RGB").convert(mode)
-    colours = opened.convert("RGBA")
+def _opaque(opened: Image.Image, mode: str, factor: int, paper: int | None) -> Image.Image:
+    """Return the picture reduced and without transparency, laid on grey ``paper``; None chooses what sets it off."""
     if paper is None:
-        paper = _paper(np.asarray(colours.convert("L")), np.asarray(colours.getchannel("A")))
-    sheet = Image.new("RGBA", colours.size, (paper, paper, paper, 255))
-    return Image.alpha_composite(sheet, colours).convert("RGB").convert(mode)
+        paper = _paper(opened) if opened.has_transparency_data else 255
+    width, height = (-(-side // factor) for side in opened.size)
+    picture = Image.new(mode, (width, height))
+    for (left, top), tile in images.tiles(opened, factor):
+        picture.paste(images.plain(tile, mode, paper).reduce(factor), (left // factor, top // factor))
+    return picture
 
 
-def _paper(grey: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> int:
+def _paper(opened: Image.Image) -> int:
     """Return the grey under what is transparent: more of the background, or what contrasts with a drawing."""
-    seen = grey[alpha > 127]
-    if not len(seen):
+    counts = np.zeros(256, np.int64)
+    for _, tile in images.tiles(opened):
+        colours = tile.convert("RGBA")
+        seen = np.asarray(colours.convert("L"))[np.asarray(colours.getchannel("A")) > 127]
+        counts += np.bincount(seen, minlength=256)
+    total = int(counts.sum())
+    if not total:
         return 255
-    middle = int(np.median(seen))
-    if len(seen) > grey.size / 2:
+    # The median, from the counts of the 256 levels.
+    lower, upper = np.searchsorted(np.cumsum(counts), [(total - 1) // 2, total // 2], side="right")
+    middle = int(lower + upper) // 2
+    if total > opened.width * opened.height / 2:
         # Mostly opaque, as a scan with round corners.
         return middle
     return 255 if middle < 128 else 0

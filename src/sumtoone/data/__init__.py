@@ -5,14 +5,15 @@ Importing this package loads nothing heavy: the names below bring torch with the
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sumtoone.data import named
-from sumtoone.errors import DataError
+from sumtoone.data import cache, named
+from sumtoone.errors import DataError, DtypeError
 from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label") -> Datas
     ------
     DataError
         If there is no such name or path, or what lies there cannot be read as a data set.
+    DtypeError
+        If what is given is neither; arrays and frames go through :meth:`Dataset.from_arrays`.
     UnavailableError
         If a named data set is not on this machine and cannot be downloaded.
 
@@ -68,9 +71,12 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label") -> Datas
     >>> digits.train.inputs.shape, digits.train.inputs.dtype, digits.classes[:3]
     (torch.Size([3500, 784]), torch.uint8, ('0', '1', '2'))
     """
+    if not isinstance(label, str):
+        raise DtypeError("source-type", wanted="label: str", kind=type(label).__name__)
     if isinstance(name_or_path, str) and name_or_path in named.names():
         return replace(_read_name(name_or_path), source=name_or_path, label=label)
-    return replace(_read_path(name_or_path, label), source=str(Path(name_or_path).expanduser().absolute()), label=label)
+    path = _path(name_or_path)
+    return replace(_read_path(name_or_path, path, label), source=str(path.absolute()), label=label)
 
 
 def _read_name(name: str) -> Dataset:
@@ -81,12 +87,26 @@ def _read_name(name: str) -> Dataset:
     return named.read(named.SOURCES[name])
 
 
-def _read_path(given: str | os.PathLike[str], label: str) -> Dataset:
+def _path(given: object) -> Path:
+    try:
+        path = os.fspath(given)  # type: ignore[call-overload]
+    except TypeError:
+        path = None
+    if not isinstance(path, str):
+        raise DtypeError("source-type", wanted="str | Path", kind=type(given).__name__)
+    return cache.expanded(path)
+
+
+def _read_path(given: str | os.PathLike[str], path: Path, label: str) -> Dataset:
     from sumtoone.data import folders, idx, limits, npz, tables
 
-    path = Path(given).expanduser()
     try:
+        if not os.fspath(given):
+            # pathlib takes nothing for the folder one is in.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         path.stat()
+    except PermissionError:
+        raise DataError("data-permission", path=limits.shown(path)) from None
     except (OSError, ValueError) as error:
         raise _nothing_there(given, error) from None
     if path.is_dir():
@@ -106,7 +126,7 @@ def _nothing_there(given: str | os.PathLike[str], error: OSError | ValueError) -
     from sumtoone.data import limits
 
     word = str(given)
-    if isinstance(given, str) and Path(word).name == word and not Path(word).suffix:
+    if isinstance(given, str) and word and Path(word).name == word and not Path(word).suffix:
         return DataError("source-unknown", given=limits.shown(word), hint=did_you_mean(word[:60], named.names()))
     what = error.strerror if isinstance(error, OSError) else str(error)
     return DataError("source-missing", path=limits.shown(word), what=what)

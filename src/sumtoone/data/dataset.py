@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from sumtoone.data import conversion, limits
+from sumtoone.errors import DataError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -21,17 +27,32 @@ if TYPE_CHECKING:
 class Split:
     """Rows and their labels, each one array: a batch is a slice or an index.
 
-    Shape: ``inputs`` (N, D), uint8 pixels or float32 rows; ``labels`` (N,), int64 from 0 to K - 1.
+    Shape: ``inputs`` (N, D), uint8 pixels or finite float32 rows; ``labels`` (N,), int64 from 0 to K - 1. Both on the
+    CPU; :meth:`Dataset.from_arrays` makes such tensors of everything else.
+
+    Raises
+    ------
+    DtypeError, ShapeError, DataError
+        If they are no such tensors.
     """
 
     inputs: Tensor
     labels: Tensor
 
     def __post_init__(self) -> None:
-        assert (self.inputs.ndim, self.labels.ndim) == (2, 1), "inputs (N, D), labels (N,)"
-        assert len(self.inputs) == len(self.labels), "a label for every row"
-        assert self.inputs.dtype in (torch.uint8, torch.float32)
-        assert self.labels.dtype == torch.int64
+        for name, dtypes in (("inputs", (torch.uint8, torch.float32)), ("labels", (torch.int64,))):
+            object.__setattr__(self, name, _normal(name, getattr(self, name), dtypes))
+        shapes = tuple(self.inputs.shape), tuple(self.labels.shape)
+        if (self.inputs.ndim, self.labels.ndim) != (2, 1) or len(self.inputs) != len(self.labels):
+            raise ShapeError("dataset-shape", inputs=shapes[0], labels=shapes[1])
+        # NumPy, as PyTorch would begin its threads, which a forked child cannot use.
+        if len(self) and int(self.labels.numpy().min()) < 0:
+            raise _label_error(self.labels, self.labels < 0, "labels")
+        found = conversion.not_finite(self.inputs.numpy()) if self.inputs.dtype == torch.float32 else None
+        if found is not None:
+            row, column = found
+            where = {"path": "Split", "key": "inputs", "row": row + 1, "column": column + 1}
+            raise DataError("data-npz-finite", **where, value=float(self.inputs[found]))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,6 +76,23 @@ class Split:
             sampler=BatchSampler(sampler, batch_size=batch_size, drop_last=False),
             batch_size=None,
         )
+
+
+def _normal(name: str, tensor: object, dtypes: tuple[torch.dtype, ...]) -> Tensor:
+    """Return the tensor itself or, of one made for inference or with a gradient, its values as any other tensor."""
+    if not isinstance(tensor, Tensor) or tensor.device.type != "cpu" or tensor.layout != torch.strided:
+        raise DtypeError("dataset-tensor", what=name, kind=conversion.described(tensor))
+    if tensor.dtype not in dtypes:
+        raise DtypeError("dataset-tensor", what=name, kind=conversion.described(tensor))
+    if type(tensor) is Tensor and not (tensor.is_inference() or tensor.requires_grad or tensor.is_neg()):
+        return tensor
+    with torch.inference_mode(False):
+        return torch.from_numpy(tensor.detach().resolve_neg().numpy())
+
+
+def _label_error(labels: Tensor, wrong: Tensor, where: str) -> DataError:
+    row = int(wrong.nonzero()[0])
+    return DataError("dataset-labels", where=where, row=row + 1, value=int(labels[row]))
 
 
 class _Rows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
@@ -98,6 +136,71 @@ class Dataset:
     source: str = ""
     label: str = "label"
 
+    def __post_init__(self) -> None:
+        for what in ("name", "source", "label"):
+            if not _is_text(getattr(self, what)):
+                raise DataError("dataset-text", what=what, value=limits.shown(repr(getattr(self, what))))
+        object.__setattr__(self, "classes", checked_classes(self.classes))
+        for part in ("train", "validation", "test"):
+            self._check_split(part, getattr(self, part))
+        if self.image_shape is not None:
+            object.__setattr__(self, "image_shape", _checked_shape(self.image_shape, self.features))
+
+    def _check_split(self, part: str, split: object) -> None:
+        if not isinstance(split, Split):
+            raise DtypeError("dataset-tensor", what=part, kind=conversion.described(split))
+        name, inputs = limits.shown(self.name), self.train.inputs
+        if split.inputs.shape[1] != inputs.shape[1]:
+            raise DataError("data-shapes", name=name, part=part, train=inputs.shape[1], other=split.inputs.shape[1])
+        if split.inputs.dtype != inputs.dtype:
+            kinds = {"kind": split.inputs.dtype, "train": inputs.dtype}
+            raise DataError("data-npz-types", path=name, key=f"{part}.inputs", **kinds)
+        if len(split) and int(split.labels.numpy().max()) >= len(self.classes):
+            raise _label_error(split.labels, split.labels >= len(self.classes), f"{part}.labels")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: object,
+        y: object,
+        *,
+        validation: tuple[object, object] | Split | None = None,
+        test: tuple[object, object] | Split | None = None,
+        name: str = "arrays",
+        classes: Sequence[str] | None = None,
+    ) -> Dataset:
+        """Return the data set of arrays of any library and number type: NumPy, PyTorch, JAX, pandas, lists …
+
+        A validation or test split that is not given is cut from the rows, as of files. The values are copied.
+
+        Parameters
+        ----------
+        x
+            (N, D), (N, H, W), or (N, H, W, C) with C 1 or 3. uint8 stays what it is, pixels; all else becomes float32.
+        y
+            (N,), a whole number or a text for each row.
+        validation, test
+            Pairs of such arrays.
+        classes
+            The name of each class. Then numbers in ``y`` count classes from 0, and texts are these names;
+            else the classes are the labels met, in their order.
+
+        Raises
+        ------
+        DtypeError, ShapeError, DataError
+            If these are no numbers or no labels, or float32 cannot hold them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> data = Dataset.from_arrays(np.arange(40.0).reshape(20, 2), ["ant", "bee"] * 10)
+        >>> len(data.train), len(data.validation), len(data.test), data.classes
+        (14, 2, 4, ('ant', 'bee'))
+        """
+        from sumtoone.data import arrays
+
+        return arrays.read(x, y, validation=validation, test=test, name=name, classes=classes)
+
     @property
     def features(self) -> int:
         """D, the number of values in a row."""
@@ -110,5 +213,56 @@ class Dataset:
         for split in (self.train, self.validation, self.test):
             digest.update(repr((tuple(split.inputs.shape), split.inputs.dtype)).encode())
             digest.update(split.inputs.contiguous().numpy().data)
-            digest.update(split.labels.numpy().data)
+            digest.update(split.labels.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def is_name(value: str) -> bool:
+    """Whether a text can be the name of a class: short, and nothing in it that files and terminals cannot take."""
+    if not 0 < len(value) <= limits.LONGEST_NAME or is_piled(value):
+        return False
+    hidden = any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
+    return not hidden and "\N{REPLACEMENT CHARACTER}" not in value
+
+
+def is_piled(value: str) -> bool:
+    """Whether more accents stand on one letter than the 30 of Unicode's stream-safe text: no script needs them.
+
+    To normalise them costs the square of their number.
+    """
+    if value.isascii():
+        return False
+    number = 0
+    for character in value:
+        number = number + 1 if unicodedata.combining(character) else 0
+        if number > 30:
+            return True
+    return False
+
+
+def checked_classes(classes: object) -> tuple[str, ...]:
+    """Return the names of classes as a tuple; :class:`DataError` if one is no name, or is there twice."""
+    classes = classes.tolist() if hasattr(classes, "tolist") else classes
+    if not isinstance(classes, list | tuple):
+        raise DtypeError("dataset-classes", value=type(classes).__name__, place=0, limit=limits.LONGEST_NAME)
+    seen: set[str] = set()
+    for place, name in enumerate(classes):
+        if not isinstance(name, str) or not is_name(name) or name in seen:
+            shown = limits.shown(repr(name)) if isinstance(name, str) else type(name).__name__
+            raise DataError("dataset-classes", value=shown, place=place, limit=limits.LONGEST_NAME)
+        seen.add(name)
+    return tuple(map(str, classes))
+
+
+def _is_text(value: object) -> bool:
+    """Whether it can be written as UTF-8: what the system cannot name in it stands there as half a character."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def _checked_shape(shape: object, features: int) -> tuple[int, ...]:
+    sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
+    whole = all(isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0 for size in sizes)
+    if len(sizes) not in (2, 3) or not whole or math.prod(map(int, sizes)) != features:
+        given = limits.shown(sizes) if whole and sizes else type(shape).__name__
+        raise ShapeError("dataset-image-shape", given=given, features=features)
+    return tuple(map(int, sizes))

@@ -12,7 +12,7 @@ import hashlib
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -24,6 +24,8 @@ _MIB = 1024 * 1024
 _BLOCK = 256 * 1024
 # How often a broken connection is taken up again while each attempt brings something.
 _ATTEMPTS = 20
+# In seconds: who waits longer for another process is told so.
+_PATIENCE = 1.0
 
 Watch = Callable[[int, int | None], None]
 
@@ -85,7 +87,6 @@ def fetch(
     UnavailableError
         If no mirror gave a file, or the folder cannot be written to.
     """
-    from filelock import FileLock
 
     def missing() -> list[RemoteFile]:
         return [file for file in files if not (folder / file.name).exists()]
@@ -93,7 +94,7 @@ def fetch(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Whoever else wants the same files waits here, and then finds them.
-        with FileLock(folder / ".lock"):
+        with _alone(folder):
             for file in missing():
                 reasons = _from_mirrors(file, mirrors, folder, timeout, progress)
                 if reasons:
@@ -103,6 +104,18 @@ def fetch(
                     )
     except OSError as error:
         raise UnavailableError("source-cache", folder=folder, what=error.strerror or str(error)) from None
+
+
+def _alone(folder: Path) -> AbstractContextManager[object]:
+    """Hold the folder's lock; who has to wait for it is told so, once."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock")
+    try:
+        return lock.acquire(timeout=_PATIENCE)
+    except Timeout:
+        print(text("source.waiting", folder=folder), file=sys.stderr, flush=True)
+        return lock.acquire()
 
 
 def verify(path: Path, file: RemoteFile, *, origin: str = "") -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,6 @@ from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
 from sumtoone.errors import DataError
 from sumtoone.specification import did_you_mean
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 PARTS = ("train", "validation", "test")
 
 
@@ -68,37 +64,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     DataError
         If the file is no PNG, JPEG, BMP, GIF or WebP picture, is damaged, or has too many pixels.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from sumtoone.data import images
 
-    with limits.open_regular(path) as file, limits.foreign(path, "data-image-broken"):
-        try:
-            # Reads the header only: the pixels are counted before they are decoded.
-            opened = Image.open(file, formats=FORMATS)
-        except UnidentifiedImageError:
-            raise DataError("data-image-kind", path=limits.shown(path), formats=", ".join(FORMATS)) from None
-        with opened:
-            width, height = opened.size
-            if width * height > limits.MOST_PIXELS:
-                size = f"{width} x {height}"
-                raise DataError("data-image-pixels", path=limits.shown(path), size=size, limit=limits.MOST_PIXELS)
-            opened.load()
-            return _pixels(ImageOps.exif_transpose(opened))
-
-
-def _pixels(image: Image) -> NDArray[np.uint8]:
-    import PIL.Image
-
-    if image.mode.startswith("I"):
-        # 16 bits of grey: Pillow's own conversion cuts everything above 255 off.
-        return (np.asarray(image).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-    if image.has_transparency_data:
-        white = PIL.Image.new("RGBA", image.size, "white")
-        image = PIL.Image.alpha_composite(white, image.convert("RGBA"))
-    if image.mode in ("1", "L"):
-        return np.array(image.convert("L"))
-    pixels = np.array(image.convert("RGB"))
-    grey = (pixels == pixels[..., :1]).all()
-    return pixels[..., 0] if grey else pixels
+    name = limits.shown(path)
+    codes = images.Codes("data-image-kind", "data-image-broken", "data-image-pixels")
+    with limits.open_regular(path) as file, images.decoding(name, codes):
+        picture = images.opened(file)
+        if picture is None:
+            raise DataError("data-image-kind", path=name, formats=", ".join(images.FORMATS))
+        with picture:
+            pixels = images.pixels(picture)
+            return images.turned(pixels, images.orientation(picture))
 
 
 def _inside(path: Path) -> list[Path]:
@@ -138,6 +114,9 @@ def _stacked(paths: list[Path]) -> NDArray[Any]:
                 other=limits.shown(path),
                 other_size=second,
             )
+        if image.size > limits.MOST_FEATURES:
+            count = {"count": image.size, "limit": limits.MOST_FEATURES}
+            raise DataError("data-features", name=limits.shown(path), **count)
         size += image.nbytes
         if size > limits.MOST_BYTES:
             raise DataError("data-too-large", path=limits.shown(path.parent), size=size, limit=limits.MOST_BYTES)

@@ -6,9 +6,7 @@ for it, so that a small file costs little, whatever it says of itself.
 
 from __future__ import annotations
 
-import os
 import stat
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -30,14 +28,15 @@ MOST_BYTES = 4 * 2**30
 # DEFLATE's longest match is 258 bytes for a quarter of a byte: no stream expands beyond 1032:1.
 # A file that claims more than this is lying; the margin is for headers.
 MOST_RATIO = 1100
-# 800 MB of int64 labels.
+# 800 MB of int64 labels. While rows are numbered and cut, each takes up to 40 bytes more than its values.
 MOST_ROWS = 100_000_000
 # A network takes no more inputs than this.
 MOST_FEATURES = LARGEST_SIZE
 # A table's columns are objects of a kilobyte each while it is read; a row of 256 x 256 pixels fits.
 MOST_COLUMNS = 65_536 + 2
 MOST_CLASSES = 65_536
-# 8192 x 8192: 200 MB while one picture is decoded, under the 89 million at which Pillow warns.
+# 8192 x 8192: Pillow holds four bytes a pixel while one picture is decoded, 270 MB, and as rows it takes up to three
+# more, 200 MB. Pictures whose decoders hold more than that may have fewer pixels: see images.py.
 MOST_PIXELS = 2**26
 # A class is a name, not an essay.
 LONGEST_NAME = 1_000
@@ -55,21 +54,24 @@ def shown(value: object) -> str:
     >>> shown("pictures/cat.png"), shown("a" + chr(27) + "b")
     ('pictures/cat.png', "'a\\\\x1bb'")
     """
-    string = str(value)
+    try:
+        string = str(value)
+    except (ValueError, RecursionError):
+        # A whole number of thousands of digits, or lists in lists without end.
+        string = type(value).__name__
     string = string if len(string) <= 300 else string[:150] + "…" + string[-149:]
     return string if string.isprintable() else repr(string)
 
 
 @contextmanager
 def foreign(path: Path, code: str) -> Iterator[None]:
-    """Turn whatever a library raises or warns about a file's bytes into ``DataError(code)``.
+    """Turn whatever a library raises about a file's bytes into ``DataError(code)``.
 
-    For blocks that parse, and no more: what parsers raise on hostile bytes is open-ended.
+    For blocks that parse, and no more: what parsers raise on hostile bytes is open-ended. Warnings are not touched:
+    their filters are the whole process's, other threads' too. No parser is called in a way that is known to warn.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            yield
+        yield
     except (SumtooneError, MemoryError):
         raise
     except Exception as error:
@@ -102,7 +104,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
         If there is no such file, it may not be read, it is empty or too large, or it is a folder,
         pipe, socket or device: opening one of these could wait, or go on, forever.
     """
-    with _reached(path):
+    with reached(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise DataError("data-not-file", path=shown(path), kind=_kind(status.st_mode))
@@ -117,7 +119,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
 
 def entries(folder: Path) -> list[Path]:
     """Return what a folder holds in the order of names, hidden files left out; ``DataError`` if it is none."""
-    with _reached(folder):
+    with reached(folder):
         if not is_folder(folder):
             folder.stat()
             raise DataError("data-not-folder", path=shown(folder))
@@ -126,8 +128,13 @@ def entries(folder: Path) -> list[Path]:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path leads to a folder; unlike ``Path.is_dir``, also where it may not be looked at."""
-    return os.path.isdir(path)  # noqa: PTH112
+    """Return whether a path leads to a folder; ``DataError`` where that may not be looked at."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except PermissionError:
+        raise DataError("data-permission", path=shown(path)) from None
+    except (OSError, ValueError):
+        return False
 
 
 def size_of(file: IO[bytes]) -> int:
@@ -177,7 +184,7 @@ def _fill(stream: IO[bytes], content: NDArray[np.uint8]) -> int:
 
 
 @contextmanager
-def _reached(path: Path) -> Iterator[None]:
+def reached(path: Path) -> Iterator[None]:
     """Name the ways in which a path cannot be reached."""
     try:
         yield

@@ -244,8 +244,11 @@ def obtain(source: Source, *, timeout: float = 30.0, progress: bool = True) -> P
             raise UnavailableError("source-offline", name=source.name, files=files, folder=home)
         download.fetch(wanted, source.mirrors, home, timeout=timeout, progress=progress)
     if source.archive:
+        from sumtoone.data import limits
+
         archive = archive or home / source.archive.name
-        download.verify(archive, source.archive)
+        with limits.reached(archive):
+            download.verify(archive, source.archive)
         _unpack(archive, source, home)
     return home
 
@@ -274,7 +277,7 @@ def read(source: Source, *, progress: bool = True) -> Dataset:
 
 def _places(source: Source) -> Iterator[tuple[Place, Path]]:
     for entry in filter(None, os.environ.get("SUMTOONE_DATA", "").split(os.pathsep)):
-        folder = Path(entry).expanduser().absolute()
+        folder = cache.expanded(entry).absolute()
         yield from (("folder", folder / name) for name in source.folders)
         if folder.name in source.folders:
             yield "folder", folder

@@ -7,7 +7,9 @@ against the bytes that are there before NumPy sets memory aside; nothing is ever
 from __future__ import annotations
 
 import io
+import json
 import math
+import re
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -15,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.data import limits
+from sumtoone.data import conversion, limits
 from sumtoone.data.dataset import Dataset
 from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
 from sumtoone.errors import DataError
@@ -25,6 +27,8 @@ KEYS = ("x", "y", "x_test", "y_test", "x_validation", "y_validation")
 
 _LARGEST_DIRECTORY = 2**20
 _LARGEST_HEADER = 10_000
+# The types that NumPy makes a dtype of without another word.
+_PLAIN_TYPE = re.compile(r"[<>|=]?([biufcSUVO?]\d{0,9}|[mM]8\[[a-zA-Z]{1,2}\])", re.ASCII)
 
 
 @limits.within_memory
@@ -62,24 +66,10 @@ def read(path: Path) -> Dataset:
 
 def _rows(path: Path, key: str, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], tuple[int, ...] | None]:
     """Return an array as rows (N, D) of uint8 or float32, and the shape of a picture."""
-    array, place = arrays[key], limits.shown(path)
+    array = conversion.plain(arrays[key])
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise DataError("data-npz-type", path=place, key=key, kind=array.dtype)
-    if not 2 <= array.ndim <= 4 or (array.ndim == 4 and array.shape[3] not in (1, 3)):
-        raise DataError("data-npz-shape", path=place, key=key, shape=array.shape)
-    rows = array.reshape(len(array), math.prod(array.shape[1:]))
-    if array.dtype != np.uint8:
-        # What float32 cannot hold becomes infinite, and is then found.
-        with np.errstate(over="ignore"):
-            rows = rows.astype(np.float32)
-        finite = np.isfinite(rows)
-        if not finite.all():
-            row, column = divmod(int(finite.argmin()), rows.shape[1])
-            value = array.reshape(rows.shape)[row, column]
-            raise DataError("data-npz-finite", path=place, key=key, row=row + 1, column=column + 1, value=value)
-    if array.ndim == 2:
-        return rows, None
-    return rows, array.shape[1:3] if array.ndim == 3 or array.shape[3] == 1 else array.shape[1:]
+        raise DataError("data-npz-type", path=limits.shown(path), key=key, kind=array.dtype)
+    return conversion.rows(array, path, key)
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -131,17 +121,32 @@ def _read_member(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[
     # A header may claim to be gigabytes long, and NumPy would read them before it objects.
     start = io.BytesIO(stream.read(_LARGEST_HEADER + 64))
     version = np.lib.format.read_magic(start)
-    if version == (1, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(start, max_header_size=_LARGEST_HEADER)
-    elif version == (2, 0):
-        shape, fortran, dtype = np.lib.format.read_array_header_2_0(start, max_header_size=_LARGEST_HEADER)
-    else:
+    if version not in ((1, 0), (2, 0)):
         raise DataError("data-npz-version", path=limits.shown(path), key=key, version=".".join(map(str, version)))
-    if dtype.kind not in "biufSU" or dtype.itemsize == 0:
-        raise DataError("data-npz-kind", path=limits.shown(path), key=key, kind=dtype)
+    length = int.from_bytes(start.read(2 if version == (1, 0) else 4), "little")
+    if length > _LARGEST_HEADER:
+        raise ValueError(f"{length} > {_LARGEST_HEADER}")
+    shape, fortran, descr = _parsed(start.read(length).decode("latin1"))
+    dtype = np.dtype(descr) if _PLAIN_TYPE.fullmatch(descr) else None
+    if dtype is None or dtype.kind not in "biufSU" or dtype.itemsize == 0:
+        raise DataError("data-npz-kind", path=limits.shown(path), key=key, kind=dtype or limits.shown(descr))
     claimed, held = math.prod(shape) * dtype.itemsize, size - start.tell()
     if claimed != held or min(shape, default=0) < 0:
         raise DataError("data-npz-size", path=limits.shown(path), key=key, shape=shape, claimed=claimed, held=held)
     stream.seek(start.tell())
     content = limits.read_claimed(path, stream, claimed)
     return content.view(dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _parsed(header: str) -> tuple[tuple[int, ...], bool, str]:
+    """Return shape, order and type out of ``{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }``, a header.
+
+    NumPy reads it as Python, which warns of much that a hostile file may hold. Written a little otherwise it is JSON.
+    """
+    for python, other in (("'", '"'), ("(", "["), (")", "]"), ("True", "true"), ("False", "false")):
+        header = header.replace(python, other)
+    found = json.loads(re.sub(r",\s*([\]}])", r"\1", header))
+    shape, fortran, descr = found["shape"], found["fortran_order"], found["descr"]
+    if len(found) != 3 or type(fortran) is not bool or type(shape) is not list or {*map(type, shape)} - {int}:
+        raise ValueError(header.strip())
+    return tuple(shape), fortran, descr if isinstance(descr, str) else str(descr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sumtoone.errors import DtypeError, ShapeError
+from sumtoone.data import conversion, limits
+from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+# The divisor of pixels.
+_LEVELS = 255.0
+# So few values may be anything.
+_FEW = 16
+# Of the values of a data set, counted at a time.
+_BLOCK = 2**20
+# What PyTorch computes with as NumPy has it.
+_SHARED = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,11 @@ class Preprocessing:
         255 for uint8 pixels, 1 for rows of numbers.
     mean, std
         One number for all features, or D of them.
+
+    Raises
+    ------
+    UsageError
+        If these are no finite numbers, no such number of them, or ``divisor`` or ``std`` is not positive.
 
     Examples
     --------
@@ -45,36 +61,67 @@ class Preprocessing:
     std: tuple[float, ...] = (1.0,)
 
     def __post_init__(self) -> None:
-        for values in (self.mean, self.std):
-            assert len(values) in (1, self.features), "one number, or one for each feature"
-        assert all(value > 0 for value in self.std), "a standard deviation is positive"
+        if type(self.features) is not int or not 1 <= self.features <= limits.MOST_FEATURES:
+            raise _error("features", f"1 … {limits.MOST_FEATURES}", _given(self.features))
+        object.__setattr__(self, "divisor", _finite("divisor", self.divisor))
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if not isinstance(values, tuple | list) or len(values) not in {1, self.features}:
+                given = f"{len(values)}" if isinstance(values, tuple | list) else type(values).__name__
+                raise _error(name, f"(…), 1 | {self.features}", given)
+            if set(map(type, values)) != {float} or not np.isfinite(values).all():
+                values = (_finite(name, value) for value in values)
+            object.__setattr__(self, name, tuple(values))
+        with np.errstate(all="ignore"):
+            divided = np.multiply(self.divisor, self.std)
+            scale, shift = np.float32(1 / divided), np.float32(np.divide(self.mean, self.std))
+        # What float32 makes 0 or infinite would make every answer the same, or none.
+        if not (self.divisor > 0 and (np.array(self.std) > 0).all() and (scale > 0).all() and np.isfinite(scale).all()):
+            raise _error("divisor, std", "> 0", f"{self.divisor}, {min(self.std)} … {max(self.std)}")
+        if not np.isfinite(shift).all():
+            raise _error("mean / std", "float32", f"{min(self.mean)} … {max(self.mean)}")
 
     @classmethod
     def lesson(cls, features: int = 784) -> Preprocessing:
         """Pixels in [-1, 1], as ``Normalize((0.5,), (0.5,))`` after ``ToTensor()`` gives them."""
-        return cls(features, divisor=255.0, mean=(0.5,), std=(0.5,))
+        return cls(features, divisor=_LEVELS, mean=(0.5,), std=(0.5,))
 
     @classmethod
-    def fitted(cls, inputs: Tensor) -> Preprocessing:
+    def fitted(cls, inputs: Tensor | ArrayLike) -> Preprocessing:
         """Return the step that gives these training rows mean 0 and standard deviation 1.
 
         uint8 pixels share one mean and one deviation, so that a picture stays a picture; rows of
         numbers get one for each feature. A feature that never changes keeps deviation 1.
 
         Shape: ``inputs`` (N, D), uint8 or float; N may be 0.
+
+        Raises
+        ------
+        DtypeError, UsageError, DataError
+            If they are no such rows, or a value is not finite.
         """
-        features = inputs.shape[1]
-        if inputs.dtype == torch.uint8:
+        rows = conversion.plain(inputs)
+        if rows.dtype.kind not in "uif":
+            raise DtypeError("preprocessing-dtype", kind=str(rows.dtype))
+        if rows.ndim != 2:
+            raise _error("inputs", "(N, D)", rows.shape)
+        features = rows.shape[1]
+        if rows.dtype == np.uint8:
             # From the 256 counts: exact, and no float copy of the data set.
-            counts = np.bincount(inputs.numpy().ravel(), minlength=256).astype(np.float64)
-            levels = np.arange(256) / 255.0
+            counts = np.zeros(256)
+            for start in range(0, len(rows), step := max(1, _BLOCK // max(1, features))):
+                counts += np.bincount(rows[start : start + step].ravel(), minlength=256)
+            levels = np.arange(256) / _LEVELS
             total = max(counts.sum(), 1.0)
             mean = float((counts * levels).sum() / total)
             deviation = float(np.sqrt((counts * (levels - mean) ** 2).sum() / total))
-            return cls(features, 255.0, (mean,), (deviation if np.count_nonzero(counts) > 1 else 1.0,))
-        if not len(inputs):
+            return cls(features, _LEVELS, (mean,), (deviation if np.count_nonzero(counts) > 1 else 1.0,))
+        if not len(rows):
             return cls(features)
-        rows = inputs.numpy()
+        found = conversion.not_finite(rows)
+        if found is not None:
+            where = {"path": "Preprocessing.fitted", "key": "inputs", "row": found[0] + 1, "column": found[1] + 1}
+            raise DataError("data-npz-finite", **where, value=rows[found])
         means = rows.mean(axis=0, dtype=np.float64)
         deviations = rows.std(axis=0, dtype=np.float64)
         # Under this, a column is constant up to the rounding of its own values.
@@ -86,27 +133,40 @@ class Preprocessing:
 
         The last axes hold the D values: (D,), (N, D), (28, 28), (N, 28, 28) and (N, 1, 28, 28) all do for D = 784.
 
+        Arrays of every library, frames and lists do as well. The result is an ordinary tensor, also of what is made in
+        ``torch.inference_mode()``.
+
         Raises
         ------
         ShapeError
             If the number of values is no multiple of D.
         DtypeError
-            If the inputs are not numbers.
+            If the inputs are not numbers, or where pixels from 0 to 255 are wanted (``divisor`` 255) look like pixels
+            that were divided or normalised before: 16 values or more, not all zero and not uint8, that all lie
+            between 0 and 1, or, where some are negative, between -10 and 10.
         """
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False), torch.no_grad():
+                return self._applied(inputs)
+        return self._applied(inputs)
+
+    def _applied(self, inputs: Tensor | ArrayLike) -> Tensor:
         x_ND = self.rows(inputs).to(torch.float32)
         scale, shift = self.scale_and_shift(x_ND.device)
         return x_ND.mul(scale).add_(shift)
 
     def rows(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return the raw values as rows (N, D), checked as :meth:`__call__` promises, nothing computed yet."""
-        x = inputs if isinstance(inputs, Tensor) else self._as_tensor(inputs)
+        x = self._as_tensor(inputs)
         if x.is_complex() or x.dtype == torch.bool:
             raise DtypeError("preprocessing-dtype", kind=str(x.dtype))
-        if x.ndim == 2 and x.shape[1] == self.features:
-            return x
-        if not self._fits(tuple(x.shape)):
-            raise ShapeError("preprocessing-shape", shape=tuple(x.shape), features=self.features)
-        return x.reshape(-1, self.features)
+        if not (x.ndim == 2 and x.shape[1] == self.features):
+            if not self._fits(tuple(x.shape)):
+                raise ShapeError("preprocessing-shape", shape=tuple(x.shape), features=self.features)
+            x = x.reshape(-1, self.features)
+        if self.divisor == _LEVELS and x.dtype != torch.uint8:
+            _check_pixels(x)
+        return x
 
     def scale_and_shift(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Return the same step as ``x * scale + shift``: two float32 tensors of shape (1,) or (D,)."""
@@ -131,11 +191,19 @@ class Preprocessing:
                 return True
         return self.features == 1
 
-    def _as_tensor(self, inputs: ArrayLike) -> Tensor:
-        array = np.asarray(inputs)
+    def _as_tensor(self, inputs: Tensor | ArrayLike) -> Tensor:
+        if isinstance(inputs, Tensor):
+            if inputs.layout != torch.strided or inputs.is_quantized or inputs.is_meta:
+                raise DtypeError("preprocessing-dtype", kind=conversion.described(inputs))
+            return inputs
+        array = conversion.plain(inputs)
         if array.dtype.kind not in "uif":
             raise DtypeError("preprocessing-dtype", kind=str(array.dtype))
-        return torch.from_numpy(np.ascontiguousarray(array))
+        if array.dtype.name not in _SHARED:
+            with np.errstate(over="ignore"):
+                array = array.astype(np.float32)
+        # PyTorch knows no negative strides, and warns of memory that may not be written to.
+        return torch.from_numpy(array if array.flags.carray else np.array(array, order="C"))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for ``run.json``."""
@@ -144,15 +212,46 @@ class Preprocessing:
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> Preprocessing:
         """Return the value that :meth:`to_json` wrote; ``ValueError`` where the document is none."""
-        try:
-            value = cls(
-                int(document["features"]),
-                float(document["divisor"]),
-                tuple(map(float, document["mean"])),
-                tuple(map(float, document["std"])),
-            )
-            if not (np.isfinite([value.divisor, *value.mean, *value.std]).all() and value.divisor > 0):
-                raise ValueError("not finite")
-        except (KeyError, TypeError, AssertionError) as error:
-            raise ValueError(f"no preprocessing: {error}") from None
-        return value
+        wanted = ("features", "divisor", "mean", "std")
+        if not isinstance(document, dict) or not all(name in document for name in wanted):
+            raise ValueError(f"no preprocessing: {', '.join(wanted)}")
+        # The error of a value that is none is a ValueError too.
+        return cls(*(document[name] for name in wanted))
+
+
+def _error(name: str, wanted: str, given: object) -> UsageError:
+    return UsageError("preprocessing-value", name=name, wanted=wanted, given=limits.shown(given))
+
+
+def _given(value: object) -> object:
+    return value if isinstance(value, int | float) else type(value).__name__
+
+
+def _finite(name: str, value: Any) -> float:
+    """Return a finite number as a float; what else it may be is not printed: it may be nested without end."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, bool) or not isinstance(value, int | float | np.longdouble):
+        raise _error(name, "float", type(value).__name__)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise _error(name, "float", number if isinstance(value, int) else value)
+    return number
+
+
+def _check_pixels(x_ND: Tensor) -> None:
+    """Refuse rows of an image's size or more that are pixels no longer: divided by 255, or normalised."""
+    if x_ND.numel() < _FEW:
+        return
+    if x_ND.device.type == "cpu":
+        # NumPy, as PyTorch would begin its threads, which a forked child cannot use.
+        values = conversion.plain(x_ND)
+        with np.errstate(invalid="ignore"):
+            least, most = float(values.min()), float(values.max())
+    else:
+        least, most = (float(value) for value in torch.aminmax(x_ND.detach()))
+    # Normalised as (x - 0.1307) / 0.3081 and the like, pixels lie between -3 and 3.
+    if 0 < max(most, -least) <= (1 if least >= 0 else 10):
+        raise DtypeError("preprocessing-pixels", count=x_ND.numel(), least=f"{least:.4g}", most=f"{most:.4g}")

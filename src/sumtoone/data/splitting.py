@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sumtoone.data import limits
-from sumtoone.data.dataset import Dataset, Split
-from sumtoone.errors import DataError
+from sumtoone.data import conversion, limits
+from sumtoone.data.dataset import Dataset, Split, is_name, is_piled
+from sumtoone.errors import DataError, DtypeError, ShapeError
 
 # Rows (N, D) and their labels (N,).
 Pair = tuple[NDArray[Any], NDArray[np.int64]]
@@ -71,11 +72,16 @@ def assemble(
     if len(classes) < 2:
         raise DataError("data-one-class", name=shown, label=limits.shown(classes[0]))
     random = np.random.PCG64(_SEED)
-    train: Pair = (inputs, labels)
-    if test is None:
-        train, test = _cut(train, TEST_PERCENT, random)
-    if validation is None:
-        train, validation = _cut(train, VALIDATION_PERCENT, random)
+    # Which rows go where is settled first, so that they are copied once.
+    stays = np.ones(len(labels), np.bool_)
+    cut: dict[str, Pair] = {}
+    for part, given, percent in (("test", test, TEST_PERCENT), ("validation", validation, VALIDATION_PERCENT)):
+        if given is None:
+            goes = _drawn(labels, stays, percent, random)
+            stays[goes] = False
+            cut[part] = inputs[goes], labels[goes]
+    train: Pair = (inputs[stays], labels[stays]) if cut else (inputs, labels)
+    validation, test = validation or cut["validation"], test or cut["test"]
     return Dataset(name, _split(train), _split(validation), _split(test), classes, image_shape)
 
 
@@ -100,13 +106,24 @@ def number_labels(raw: object, *, where: object = "labels") -> tuple[NDArray[np.
     (array([1, 0]), ('9', '10'))
     """
     where = limits.shown(where)
-    values, codes = _distinct(raw, where)
+    return number_distinct(*_distinct(raw, where), where=where)
+
+
+def number_distinct(
+    values: list[Any], codes: NDArray[np.integer[Any]], *, where: object
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return what :func:`number_labels` does, of the distinct labels and, for each row, the place of its own.
+
+    >>> number_distinct(["cat", "ant"], np.array([0, 1, 0]), where="labels")
+    (array([1, 0, 1]), ('ant', 'cat'))
+    """
+    where = limits.shown(where)
     if len(values) > limits.MOST_CLASSES:
         raise DataError("data-many-classes", where=where, count=len(values), limit=limits.MOST_CLASSES)
     cleaned = _numbers_from_text([_cleaned(value) for value in values])
     _refuse("data-label-missing", [value is None for value in cleaned], values, codes, where)
     if all(isinstance(value, str) for value in cleaned):
-        _refuse("data-label-name", [not _is_name(value) for value in cleaned], values, codes, where)
+        _refuse("data-label-name", [not is_name(value) for value in cleaned], values, codes, where)
     elif any(isinstance(value, str) for value in cleaned):
         _refuse("data-label-mixed", [isinstance(value, str) for value in cleaned], values, codes, where)
     elif not all(isinstance(value, bool) for value in cleaned):
@@ -134,9 +151,11 @@ def match_labels(raw: object, classes: tuple[str, ...], *, part: str, where: obj
 def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
     """Return the distinct labels and, for each row, the place of its own among them."""
     try:
-        array = np.asarray(raw)
-    except ValueError:
+        array = conversion.plain(raw)
+    except ShapeError:
         raise DataError("data-label-shape", where=where, shape="?") from None
+    except DtypeError as error:
+        raise DataError("data-label-kind", where=where, kind=error.fields["kind"]) from None
     if array.ndim != 1:
         raise DataError("data-label-shape", where=where, shape=array.shape)
     if len(array) > limits.MOST_ROWS:
@@ -145,13 +164,23 @@ def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
         raise DataError("data-label-kind", where=where, kind=array.dtype)
     if array.dtype.kind != "O":
         distinct, codes = np.unique(array, return_inverse=True)
+        _refuse_beyond_unicode(distinct, codes, where)
         return distinct.tolist(), codes.astype(np.int64, copy=False)
     places: dict[object, int] = {}
-    for value in array:
+    codes = np.empty(len(array), np.int64)
+    for row, each in enumerate(array):
+        value = each.item() if isinstance(each, np.generic) else each
         if not isinstance(value, str | bytes | int | float | None):
             raise DataError("data-label-kind", where=where, kind=type(value).__name__)
-        places.setdefault(value, len(places))
-    return list(places), np.fromiter((places[value] for value in array), np.int64, len(array))
+        codes[row] = places.setdefault(value, len(places))
+    return list(places), codes
+
+
+def _refuse_beyond_unicode(distinct: NDArray[Any], codes: NDArray[np.int64], where: str) -> None:
+    """Refuse bytes in the place of characters, of which no text can be made, not even for an error."""
+    if distinct.dtype.kind == "U" and distinct.size and distinct.itemsize:
+        points = np.ascontiguousarray(distinct).view(np.uint32).reshape(len(distinct), -1).max(axis=1)
+        _refuse("data-label-name", points > sys.maxunicode, [f"U+{point:X}" for point in points], codes, where)
 
 
 def _cleaned(value: Any) -> Any:
@@ -159,6 +188,10 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
+        value = value.strip()
+        # What is no name as it stands is refused as that, before it costs anything to normalise it.
+        if len(value) > limits.LONGEST_NAME or is_piled(value):
+            return value
         # macOS writes 한 as three characters in the names of folders, everyone else as one.
         return unicodedata.normalize("NFC", value).strip() or None
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -180,12 +213,7 @@ def _number(value: str) -> int | float:
     return int(value) if value.lstrip("-").isdigit() else float(value)
 
 
-def _is_name(value: str) -> bool:
-    hidden = any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
-    return not hidden and "\N{REPLACEMENT CHARACTER}" not in value and len(value) <= limits.LONGEST_NAME
-
-
-def _refuse(code: str, wrong: Sequence[bool], values: list[Any], codes: NDArray[np.int64], where: str) -> None:
+def _refuse(code: str, wrong: Sequence[bool], values: list[Any], codes: NDArray[np.integer[Any]], where: str) -> None:
     """Raise for the first row whose distinct value is wrong."""
     if any(wrong):
         row = int(np.array(wrong)[codes].argmax())
@@ -204,18 +232,28 @@ def _check_rows(name: str, part: str, pair: Pair, features: int) -> None:
         raise DataError("data-shapes", name=name, part=part, train=features, other=inputs.shape[1])
 
 
-def _cut(pair: Pair, percent: int, random: np.random.PCG64) -> tuple[Pair, Pair]:
-    """Return the rows that stay and ``percent`` of the rows that go, both in their old order."""
-    inputs, labels = pair
-    counts = np.bincount(labels)
+def _drawn(
+    labels: NDArray[np.int64], stays: NDArray[np.bool_], percent: int, random: np.random.PCG64
+) -> NDArray[np.intp]:
+    """Return ``percent`` of the rows that are still there, in their order."""
+    # 16 bits hold every class, and NumPy sorts them by counting: twenty million rows in a moment, and in little memory.
+    own = labels.astype(np.uint16)[stays]
+    counts = np.bincount(own)
+    by_class = np.argsort(own, kind="stable").astype(np.int32)
     # Raw draws: NumPy promises the same ones for ever, as it does not for its permutations.
-    by_chance = np.argsort(random.random_raw(len(labels)), kind="stable")
-    goes = np.zeros(len(labels), np.bool_)
-    by_class = by_chance[np.argsort(labels[by_chance], kind="stable")]
+    draws = random.random_raw(len(own))
+    goes = np.zeros(len(own), np.bool_)
     starts = np.cumsum(counts) - counts
-    for start, share in zip(starts, _shares(counts, percent), strict=True):
-        goes[by_class[start : start + share]] = True
-    return (inputs[~goes], labels[~goes]), (inputs[goes], labels[goes])
+    for start, count, share in zip(starts, counts, _shares(counts, percent), strict=True):
+        if share:
+            rows = by_class[start : start + count]
+            drawn = draws[rows]
+            last = np.partition(drawn, share - 1)[share - 1]
+            goes[rows[drawn < last]] = True
+            # Equal draws are as good as impossible; the first rows of them go.
+            equal = rows[drawn == last]
+            goes[equal[: share - np.count_nonzero(drawn < last)]] = True
+    return np.flatnonzero(stays)[goes]
 
 
 def _shares(counts: NDArray[np.int64], percent: int) -> NDArray[np.int64]:

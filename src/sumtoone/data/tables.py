@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sumtoone.data import limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import Pair, assemble, number_labels
+from sumtoone.data.splitting import Pair, assemble, number_distinct
 from sumtoone.errors import DataError
 from sumtoone.specification import did_you_mean
 
@@ -22,8 +22,11 @@ PARTS = ("train", "validation", "test")
 # Of a CSV file, at a time. A row must fit.
 _BLOCK = 2**24
 
-# The features (N, D), the labels (N,) and, if there is one, the split column (N,).
-_Read = tuple[NDArray[np.float32], NDArray[np.object_], NDArray[np.object_] | None]
+# So many spellings of three names there may be in a column ``split``.
+_MOST_PARTS = 1000
+
+# The features (N, D), the labels and, if there is one, the column ``split``: Arrow arrays of distinct values and codes.
+_Read = tuple[NDArray[np.float32], Any, Any]
 
 
 @limits.within_memory
@@ -43,7 +46,12 @@ def read(path: Path, label: str = "label") -> Dataset:
     if path.suffix.lower() not in readers:
         raise DataError("data-table-kind", path=limits.shown(path), kinds=", ".join(readers))
     inputs, raw, parts = readers[path.suffix.lower()](path, label)
-    labels, classes = number_labels(raw, where=f"{path}: {label}")
+    where = f"{path}: {label}"
+    if len(raw.dictionary) > limits.MOST_CLASSES:
+        count = {"count": len(raw.dictionary), "limit": limits.MOST_CLASSES}
+        raise DataError("data-many-classes", where=limits.shown(where), **count)
+    labels, classes = number_distinct(*_coded(raw, raw.dictionary.to_pylist()), where=where)
+    del raw
     if parts is None:
         return assemble(path.name, inputs, labels, classes=classes, image_shape=None)
     part_of = _checked_parts(path, parts)
@@ -56,14 +64,18 @@ def read(path: Path, label: str = "label") -> Dataset:
     return assemble(path.name, rows, labels, classes=classes, image_shape=None, **pairs)
 
 
-def _checked_parts(path: Path, parts: NDArray[np.object_]) -> NDArray[np.int8]:
+def _checked_parts(path: Path, parts: Any) -> NDArray[np.int8]:
     """Return for each row the place of its split in ``PARTS``."""
+    names = parts.dictionary.slice(0, _MOST_PARTS).to_pylist()
+    names += [""] * (len(parts.dictionary) - len(names))
+    values, codes = _coded(parts, names)
     places = {part: place for place, part in enumerate(PARTS)}
-    for row, part in enumerate(parts, start=1):
-        if str(part).strip() not in places:
-            value = limits.shown(repr(part))
-            raise DataError("data-table-split", path=limits.shown(path), row=row, value=value, parts=", ".join(PARTS))
-    return np.fromiter((places[str(part).strip()] for part in parts), np.int8, len(parts))
+    found: NDArray[np.int8] = np.array([places.get(str(value).strip(), -1) for value in values], np.int8)[codes]
+    if found.min(initial=0) < 0:
+        row = int(found.argmin())
+        value = limits.shown(repr(parts[row].as_py()))
+        raise DataError("data-table-split", path=limits.shown(path), row=row + 1, value=value, parts=", ".join(PARTS))
+    return found
 
 
 def _checked_columns(path: Path, names: Sequence[str], label: str) -> list[str]:
@@ -123,15 +135,17 @@ def _read_csv(path: Path, label: str) -> _Read:
 def _join(path: Path, reader: Any, features: list[str], label: str, *, split: bool) -> _Read:
     """Read block by block: a table as text takes several times the memory of its numbers."""
     blocks = [np.empty((0, len(features)), np.float32)]
-    labels, parts = [np.empty(0, object)], [np.empty(0, object)]
+    labels: list[Any] = []
+    parts: list[Any] = []
     rows = 0
     for batch in reader:
         columns = [_numbers(path, name, rows, batch.column(name)) for name in features]
         blocks.append(np.stack(columns, axis=1))
-        labels.append(_values(batch.column(label)))
-        parts.append(_values(batch.column("split")) if split else parts[0])
+        labels.append(_encoded(batch.column(label)))
+        if split:
+            parts.append(_encoded(batch.column("split")))
         rows += batch.num_rows
-    return np.concatenate(blocks), np.concatenate(labels), np.concatenate(parts) if split else None
+    return np.concatenate(blocks), _together(labels), _together(parts) if split else None
 
 
 def _check_text(path: Path, file: BinaryIO) -> None:
@@ -176,12 +190,13 @@ def _read_parquet(path: Path, label: str) -> _Read:
         # A text that repeats is then held once, however many rows a few bytes claim.
         texts = [name for name in (label, "split") if name in names]
         table = parquet.ParquetFile(source, metadata=metadata, read_dictionary=texts)
-        labels = _values(_column(path, table, label, text=True))
-        parts = _values(_column(path, table, "split", text=True)) if "split" in names and label != "split" else None
+        labels = _encoded(_column(path, table, label, text=True))
+        parts = _encoded(_column(path, table, "split", text=True)) if "split" in names and label != "split" else None
         inputs = np.empty((rows, len(features)), np.float32)
         # One column at a time: each may need a page of up to 2 GiB, whatever the file's size.
         for place, name in enumerate(features):
             inputs[:, place] = _numbers(path, name, 0, _column(path, table, name))
+        pyarrow.default_memory_pool().release_unused()
         return inputs, labels, parts
 
 
@@ -205,13 +220,29 @@ def _column(path: Path, table: Any, name: str, *, text: bool = False) -> Any:
     return column
 
 
-def _values(column: Any) -> NDArray[np.object_]:
-    """Return the cells of an Arrow array, None where one is missing; equal texts are one object."""
-    encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
-    # The last place, which -1 means too, is for what is missing.
-    distinct = np.array([*encoded.dictionary.to_pylist(), None], object)
-    values: NDArray[np.object_] = distinct[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-    return values
+def _encoded(column: Any) -> Any:
+    """Return an Arrow array as its distinct values and a code for each row, so that a value is one object."""
+    return column if hasattr(column, "dictionary") else column.dictionary_encode()
+
+
+def _together(columns: list[Any]) -> Any:
+    """Return the codes of several pieces as one, over the distinct values of them all."""
+    import pyarrow
+
+    return pyarrow.chunked_array(columns, pyarrow.dictionary(pyarrow.int32(), pyarrow.string())).combine_chunks()
+
+
+def _coded(column: Any, values: list[Any]) -> tuple[list[Any], NDArray[np.integer[Any]]]:
+    """Return the values that rows have, None where one is missing, and for each row the place of its own."""
+    codes: NDArray[np.integer[Any]] = column.indices.to_numpy(zero_copy_only=False)
+    if column.null_count:
+        # The last place, which -1 means too, is for what is missing.
+        codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    # A dictionary may hold what no row has.
+    used = np.zeros(len(values) + 1, np.bool_)
+    used[codes] = True
+    kept = [value for value, met in zip([*values, None], used.tolist(), strict=True) if met]
+    return kept, (np.cumsum(used) - 1).astype(np.int32)[codes]
 
 
 def _numbers(path: Path, name: str, before: int, column: Any) -> NDArray[np.float32]:

@@ -1,0 +1,199 @@
+"""Arrays of every library, as NumPy's: what people hold in memory comes in here and nowhere else."""
+
+from __future__ import annotations
+
+import decimal
+import math
+import numbers
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.dlpack import from_dlpack
+
+from sumtoone.data import limits
+from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError
+
+# From here on float32 holds no longer every whole number, below the other one no longer every digit.
+_WHOLE = 2**24
+_SMALLEST = float(np.finfo(np.float32).tiny)
+# Of values, checked at a time: the checks then cost no copy of the data.
+_BLOCK = 2**20
+
+
+def plain(value: object) -> NDArray[Any]:
+    """Return what ``value`` holds as a NumPy array in this machine's byte order, sharing its memory where that can be.
+
+    Tensors, frames and series, lists, buffers, and whatever has ``__array__`` or ``__dlpack__``. What pandas
+    calls missing is None; types that NumPy lacks, such as bfloat16, become float32.
+
+    Raises
+    ------
+    DtypeError, ShapeError, DataError
+        If it holds no array, rows of different lengths, or masked values.
+
+    Examples
+    --------
+    >>> plain(torch.tensor([1.5, 2], dtype=torch.bfloat16)), plain(np.array([1, 2], ">i2")).dtype.isnative
+    (array([1.5, 2. ], dtype=float32), True)
+    """
+    try:
+        array = _converted(value)
+    except (SumtooneError, MemoryError):
+        raise
+    except ValueError:
+        raise ShapeError("array-ragged", kind=type(value).__name__) from None
+    except Exception:
+        # What other libraries raise on the way is open-ended.
+        raise DtypeError("array-kind", kind=type(value).__name__) from None
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def rows(value: NDArray[Any], path: object, key: str) -> tuple[NDArray[Any], tuple[int, ...] | None]:
+    """Return an array as rows (N, D), uint8 as it is and all other numbers as float32, and the shape of a picture.
+
+    Shape: ``value`` (N, D), (N, H, W), or (N, H, W, C) with C 1 or 3.
+
+    Raises
+    ------
+    DataError
+        If the shape is another, or float32 cannot hold a value, or cannot tell different values of a column apart.
+    DtypeError
+        If it holds something else than numbers.
+    """
+    place = limits.shown(path)
+    if not 2 <= value.ndim <= 4 or (value.ndim == 4 and value.shape[3] not in (1, 3)):
+        raise DataError("data-npz-shape", path=place, key=key, shape=value.shape)
+    size = value.size * (1 if value.dtype == np.uint8 else 4)
+    if size > limits.MOST_BYTES:
+        raise DataError("data-too-large", path=place, size=size, limit=limits.MOST_BYTES)
+    values = value.reshape(len(value), math.prod(value.shape[1:]))
+    shape = value.shape[1:3] if value.ndim == 3 or value.shape[3:] == (1,) else value.shape[1:]
+    return _as_float32(values, place, key), None if value.ndim == 2 else shape
+
+
+def not_finite(values: NDArray[Any]) -> tuple[int, int] | None:
+    """Return the row and the column of the first value in (N, D) that is NaN or infinite, None where all are finite."""
+    step = max(1, _BLOCK // max(1, values.shape[1]))
+    for start in range(0, len(values), step):
+        finite = np.isfinite(values[start : start + step])
+        if not finite.all():
+            row, column = divmod(int(finite.argmin()), values.shape[1])
+            return start + row, column
+    return None
+
+
+# --- from every library
+
+
+def _converted(value: Any) -> NDArray[Any]:
+    if isinstance(value, Tensor):
+        return _from_tensor(value)
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise DataError("array-masked", count=int(np.ma.getmaskarray(value).sum()))
+    if hasattr(value, "isna") and hasattr(value, "to_numpy"):
+        return _from_pandas(value)
+    if isinstance(value, list | tuple) and value and isinstance(value[0], Tensor):
+        return np.asarray([_converted(each) for each in value])
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        return _from_tensor(from_dlpack(value))
+    try:
+        array = np.asarray(value)
+    except (TypeError, RuntimeError):
+        # CuPy, for one, gives nothing to NumPy unasked.
+        if not hasattr(value, "__dlpack__"):
+            raise
+        return _from_tensor(from_dlpack(value))
+    if array.dtype.kind == "T":
+        return array.astype(object)
+    # bfloat16 and the small floats, as JAX has them.
+    return array.astype(np.float32) if array.dtype.kind == "V" and "float" in array.dtype.name else array
+
+
+def _from_tensor(tensor: Tensor) -> NDArray[Any]:
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        raise DtypeError("array-kind", kind=described(tensor))
+    tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
+    try:
+        return tensor.numpy()
+    except TypeError:
+        return tensor.float().numpy()
+
+
+def described(value: object) -> str:
+    """Return what a value is, in a few words.
+
+    >>> described(torch.zeros(2).to_sparse()), described([1])
+    ('Tensor (torch.float32, sparse_coo, cpu)', 'list')
+    """
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    return f"Tensor ({value.dtype}, {str(value.layout).removeprefix('torch.')}, {value.device.type})"
+
+
+def _from_pandas(value: Any) -> NDArray[Any]:
+    if value.ndim == 2:
+        kinds = set(value.dtypes)
+        if len(kinds) == 1 and all(isinstance(kind, np.dtype) for kind in kinds):
+            return np.asarray(value.to_numpy())
+        # Together they would be Python's objects.
+        return np.stack([_from_pandas(value.iloc[:, place]) for place in range(value.shape[1])], axis=1)
+    if not isinstance(value.dtype, np.dtype) and value.isna().any():
+        return np.asarray(value.to_numpy(dtype=object, na_value=None))
+    return np.asarray(value.to_numpy())
+
+
+# --- to float32
+
+
+def _as_float32(values: NDArray[Any], place: str, key: str) -> NDArray[Any]:
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind == "O":
+        values = _from_objects(values, place, key)
+    if values.dtype.kind not in "biuf":
+        raise DtypeError("array-kind", kind=f"{values.dtype} in {key}")
+    with np.errstate(over="ignore", under="ignore"):
+        # What float32 cannot hold becomes infinite, and is then found.
+        converted: NDArray[np.float32] = values.astype(np.float32)
+    found = not_finite(converted)
+    if found is not None:
+        row, column = found
+        raise DataError("data-npz-finite", path=place, key=key, row=row + 1, column=column + 1, value=values[found])
+    _check_apart(values, converted, place, key)
+    return converted
+
+
+def _from_objects(values: NDArray[Any], place: str, key: str) -> NDArray[Any]:
+    """Return Python's numbers as float64, or refuse the first object that is none."""
+    flat = np.empty(values.size, np.float64)
+    for number, value in enumerate(values.flat):
+        row, column = divmod(number, values.shape[1])
+        if not isinstance(value, numbers.Real | decimal.Decimal | None):
+            kind = f"{type(value).__name__} in row {row + 1}, column {column + 1} of {key}"
+            raise DtypeError("array-kind", kind=kind)
+        try:
+            flat[number] = float(value)  # type: ignore[arg-type]
+        except (OverflowError, TypeError, ValueError):
+            where = {"path": place, "key": key, "row": row + 1, "column": column + 1}
+            raise DataError("data-npz-finite", **where, value=limits.shown(value)) from None
+    return flat.reshape(values.shape)
+
+
+def _check_apart(values: NDArray[Any], converted: NDArray[np.float32], place: str, key: str) -> None:
+    """Refuse columns where values beyond what float32 resolves, such as times in seconds, become one."""
+    if values.dtype == np.float32 or values.dtype.itemsize < 4 or not values.size:
+        return
+    most = np.maximum(converted.max(axis=0), -converted.min(axis=0))
+    for column in np.flatnonzero((most >= _WHOLE) | (most < _SMALLEST)):
+        ordered = np.sort(values[:, column])
+        with np.errstate(under="ignore"):
+            rounded = ordered.astype(np.float32)
+        large = (np.abs(rounded[1:]) >= _WHOLE) | (most[column] < _SMALLEST)
+        merged = (ordered[1:] != ordered[:-1]) & (rounded[1:] == rounded[:-1]) & large
+        if merged.any():
+            first = int(merged.argmax())
+            one, other = ordered[first : first + 2].tolist()
+            raise DataError("array-precision", path=place, key=key, column=column + 1, one=one, other=other)
