@@ -6,16 +6,25 @@ BIN := .venv/bin
 BENCH := .venv-bench/bin
 # What the benchmarks are told: make bench BENCHMARKS='--only epoch,inference --rounds 3'
 BENCHMARKS ?=
-# What pytest is told besides: make test PYTEST=tests/test_network.py
-PYTEST ?= --cov
+# Two processes share the tests; whoever is done takes some of the other's.
+SHARED := -n 2 --dist worksteal
+# What pytest is told: make test PYTEST=tests/test_network.py
+PYTEST ?= --cov $(SHARED)
+# What make fuzz does: new examples for so long, or one round for each of given seeds: make fuzz SEEDS='1 2 3'
+SECONDS ?= 600
+SEEDS ?=
+EXAMPLES ?= 2000
 
-.PHONY: run test check sanitize bench notebooks clean
+.PHONY: run test fuzz check sanitize bench notebooks clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(PYTEST)
+
+fuzz: .venv/installed
+	$(BIN)/python tests/fuzz.py --seconds $(SECONDS) --examples $(EXAMPLES) --seeds $(SEEDS) $(SHARED)
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -1,12 +1,16 @@
-"""What every test may rely on: English words, an empty cache, shape contracts that are checked."""
+"""What every test may rely on: the same examples, English words, an empty cache, shape contracts that are checked."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import random
+import re
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from jaxtyping import install_import_hook
 
 from sumtoone import native
@@ -17,6 +21,80 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 # Annotations such as Float[Tensor, "N K"] become checks, under test only.
 install_import_hook(["sumtoone.functional", "sumtoone.composed"], "beartype.beartype")
+
+# --- properties: the same examples every time, however slow the machine; new ones under `make fuzz`
+
+settings.register_profile(
+    "same",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.register_profile("new", settings.get_profile("same"), derandomize=False, print_blob=True)
+settings.load_profile("same")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz", type=int, metavar="EXAMPLES", help="run the properties alone, with so many new examples")
+    parser.addoption("--until", type=float, default=float("inf"), help="the time after which no property is begun")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("fuzz"):
+        settings.load_profile("new")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    examples = config.getoption("fuzz")
+    if not examples:
+        return
+    properties = [item for item in items if isinstance(item, pytest.Function) and is_hypothesis_test(item.obj)]
+    for item in properties:
+        # What a property's own @settings say stands above every profile; there is no public way past them.
+        test = getattr(item.obj, "__func__", item.obj)
+        test._hypothesis_internal_use_settings = settings(
+            test._hypothesis_internal_use_settings,
+            max_examples=examples,
+            suppress_health_check=list(HealthCheck),
+        )
+    # Where the time does not suffice for all, another part is left out in every round.
+    random.Random(str(config.getoption("--hypothesis-seed"))).shuffle(properties)
+    items[:] = properties
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if time.time() > item.config.getoption("until"):
+        pytest.skip("the time is over")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.excinfo and item.config.getoption("fuzz"):
+        lines = _to_paste(call.excinfo.value, {"self", *getattr(item, "funcargs", {})})
+        report.sections.append((f"to paste above {item.originalname}", "\n".join(lines)))
+    return report
+
+
+def _to_paste(error: BaseException, fixtures: set[str]) -> list[str]:
+    """Return the decorators with which each failure that hypothesis found comes back every time."""
+    lines = []
+    for one in error.exceptions if isinstance(error, BaseExceptionGroup) else [error]:
+        notes = "\n".join(getattr(one, "__notes__", []))
+        found = re.search(r"^Failing test case: \w+\(\n(.*?)^\)", notes, re.M | re.S)
+        given = re.findall(r"^    (\w+)=(.*?),(?:  #[^\n]*)?\n(?=    \w+=|\Z)", found[1], re.M | re.S) if found else []
+        if given and ("data", "data(...)") not in given:
+            values = ", ".join(f"{name}={value}" for name, value in given if name not in fixtures)
+            lines.append(f"@example({values})")
+        # The same bytes drawn again: for values whose repr is not the whole of them, such as a tensor's.
+        lines += re.findall(r"@reproduce_failure\(.*\)", notes)
+    return lines
+
+
+# --- fixtures
 
 
 @pytest.fixture(autouse=True)

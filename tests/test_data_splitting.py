@@ -42,20 +42,21 @@ def test_the_cut_is_a_partition_that_keeps_rows_labels_and_order(raw: list[int])
         assert [data.classes[label] for label in split.labels] == [str(raw[row]) for row in rows]
 
 
-@example([0, 0, 0, 0, 0, 1, 2, 3])
 @given(labelings)
-def test_every_class_keeps_a_training_row_and_gives_its_share(raw: list[int]) -> None:
+@example(raw=[0, 0, 0, 0, 0, 1, 2, 3])
+@example(raw=[0, 1, 1, 1, 1, 1, 2, 3])
+def test_every_class_gives_its_fifth_by_largest_remainder_and_keeps_a_row(raw: list[int]) -> None:
     data = assembled(raw)
     total, tested = Counter(map(str, raw)), Counter(data.classes[label] for label in data.test.labels)
-    trained = Counter(data.classes[label] for label in data.train.labels)
-    assert set(trained) == set(total)
-    for label, count in total.items():
-        # A class may take over the share of those that have a single row.
-        assert 0.2 * count - 1 < tested[label] <= 0.2 * count + 1
-    wanted = int(0.2 * len(raw) + 0.5)
-    assert len(data.test) <= wanted
-    if min(total.values()) > 1:
-        assert len(data.test) == wanted
+    assert {data.classes[label] for label in data.train.labels} == set(total)
+    one_more = {label for label, count in total.items() if tested[label] == count // 5 + 1}
+    assert all(tested[label] == count // 5 for label, count in total.items() if label not in one_more)
+    # A class that would lose its last row gives no more than the whole part of its fifth.
+    able = {label for label, count in total.items() if count // 5 + 1 < count}
+    assert one_more <= able
+    assert all(total[less] % 5 <= total[more] % 5 for more in one_more for less in able - one_more)
+    wanted = (len(raw) + 2) // 5 - sum(count // 5 for count in total.values())
+    assert len(one_more) == min(wanted, len(able))
 
 
 @given(labelings)
