@@ -37,6 +37,136 @@ def as_a_user(*code: str, seconds: float = 120) -> Any:
     return json.loads(done.stdout)
 
 
+# --- long calls give the interpreter away
+
+
+@needs_kernels
+def test_other_python_threads_run_during_a_long_call_on_one_thread() -> None:
+    """No call keeps a thread that wakes every millisecond waiting for half of its length.
+
+    The shortest of several waits counts: whatever else runs on the machine only makes waits longer.
+    """
+    shares = as_a_user("""
+        torch.set_num_threads(1)
+        ticks, stop = [], threading.Event()
+        def tick():
+            while not stop.is_set():
+                time.sleep(0.001)
+                ticks.append(time.perf_counter())
+
+        def share(call):
+            ticks.clear()
+            begin = time.perf_counter()
+            call()
+            end = time.perf_counter()
+            during = [begin, *(tick for tick in ticks.copy() if begin < tick < end), end]
+            return max(after - before for before, after in zip(during, during[1:])) / (end - begin)
+
+        x, out, targets = torch.randn(2_000_000, 10), torch.empty(2_000_000, 10), torch.randint(10, (2_000_000,))
+        leaf = x.clone().requires_grad_()
+        results = [softmax(leaf), log_softmax(leaf)]
+        column, first = torch.randn(5_000_000, 1), torch.zeros(5_000_000, dtype=torch.long)
+        many = torch.zeros(20_000_000, dtype=torch.long)
+        network, rows = Network("784-128-64-10"), torch.rand(20_000, 784)
+        module = native.kernels()
+        scale, shift, weight, bias = torch.ones(3000), torch.zeros(3000), torch.rand(3000, 3000), torch.rand(3000)
+        def trainer():
+            ends = scale.data_ptr(), shift.data_ptr()
+            return module.Trainer.create([3000, 3000, 2], 8, 2, 0.0, 0.0, 1, 0.0, 0.0, False, False, *ends)
+        training = trainer()
+        calls = {
+            "softmax": lambda: softmax(x, out=out),
+            "log_softmax": lambda: log_softmax(x),
+            "columns": lambda: softmax(x.view(20, 1000, 1000), 1),
+            "softmax backward": lambda: torch.autograd.grad(results[0], leaf, x, retain_graph=True),
+            "log_softmax backward": lambda: torch.autograd.grad(results[1], leaf, x, retain_graph=True),
+            "cross_entropy": lambda: cross_entropy(x, targets),
+            "cross_entropy of each row": lambda: cross_entropy(x, targets, reduction="none"),
+            "cross_entropy with its gradient": lambda: torch.autograd.grad(cross_entropy(leaf, targets), leaf),
+            "cross_entropy of one class": lambda: cross_entropy(column, first),
+            "check of the targets": lambda: module.all_classes(many.data_ptr(), len(many), 1),
+            "probabilities": lambda: network.probabilities(rows),
+            "a trainer": trainer,
+            "its weights": lambda: training.exchange(0, 0, weight.data_ptr(), bias.data_ptr(), False),
+            "and back": lambda: training.exchange(0, 0, weight.data_ptr(), bias.data_ptr(), True),
+        }
+        ticker = threading.Thread(target=tick, daemon=True)
+        ticker.start()
+        with torch.no_grad():
+            expected = softmax(x[:1000])
+        found = {}
+        for name, call in calls.items():
+            with torch.set_grad_enabled("gradient" in name or "backward" in name):
+                found[name] = min(share(call) for _ in range(5))
+        stop.set()
+        ticker.join()
+        assert torch.equal(out[:1000], expected)
+        print(json.dumps(found))
+        """)
+    assert len(shares) == 14
+    assert {name: round(share, 2) for name, share in shares.items() if share > 0.5} == {}
+
+
+@needs_kernels
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_is_read_stays_when_another_thread_gives_its_tensor_other_memory(threads: int) -> None:
+    """A result is that of the memory which the tensor had at one moment of the call."""
+    as_a_user(f"""
+        torch.set_num_threads({threads})
+        sources = [torch.randn(400_000, 10) for _ in range(2)]
+        targets = [torch.randint(10, (400_000,)) for _ in range(2)]
+        losses = [cross_entropy(x, target).item() for x in sources for target in targets]
+        given, target, out = sources[0].clone(), targets[0].clone(), torch.empty(400_000, 10)
+        stop, rounds = threading.Event(), 0
+        def give():
+            global rounds
+            while not stop.is_set():
+                given.data, target.data = sources[rounds % 2].clone(), targets[rounds % 2].clone()
+                out.data = torch.empty(400_000, 10)
+                rounds += 1
+
+        def one_of(result, function):
+            assert any(torch.equal(result, function(source, 1)) for source in sources)
+
+        giver = threading.Thread(target=give, daemon=True)
+        giver.start()
+        for _ in range(25):
+            one_of(softmax(given, 1), softmax)
+            one_of(log_softmax(given, 1), log_softmax)
+            softmax(sources[0], 1, out=out)
+            assert cross_entropy(given, target).item() in losses
+        stop.set()
+        giver.join()
+        print(rounds)
+        """)
+
+
+@needs_kernels
+def test_a_target_that_another_thread_writes_over_leads_no_address_astray() -> None:
+    """Whatever the loss then is: no row but its own is read or written."""
+    as_a_user("""
+        torch.set_num_threads(1)
+        leaf, target, stop = torch.randn(300_000, 10).requires_grad_(), torch.zeros(300_000, dtype=torch.long), False
+        def write():
+            while not stop:
+                target.fill_(10**9)
+                target.zero_()
+                time.sleep(0.0001)
+
+        writer, computed = threading.Thread(target=write, daemon=True), 0
+        writer.start()
+        while computed < 100:
+            try:
+                torch.autograd.grad(cross_entropy(leaf, target), leaf)
+            except (SumtooneError, IndexError, RuntimeError):  # seen before it is computed, by us or by PyTorch
+                continue
+            computed += 1
+        stop = True
+        writer.join()
+        print(computed)
+        """)
+
+
 # --- where the system gives no more threads
 
 EVERYTHING = """
