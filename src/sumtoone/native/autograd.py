@@ -61,7 +61,7 @@ def cross_entropy(logits_NK: Tensor, target_N: Tensor, label_smoothing: float, r
     held_N = target_N.data if rows > _SMALL else target_N
     if not module.all_classes(held_N.data_ptr(), rows, logits_NK.shape[1]):
         return None
-    if logits_NK.requires_grad and torch.is_grad_enabled():
+    if _wants_gradient(logits_NK):
         loss: Tensor = _CrossEntropy.apply(logits_NK, target_N, label_smoothing, reduction)  # type: ignore[no-untyped-call]
         return loss
     return _entropy(logits_NK, target_N, label_smoothing, reduction, None)
@@ -84,10 +84,14 @@ def into(out: Tensor, x: Tensor, dim: int, *, logarithm: bool) -> bool:
     return True
 
 
+def _wants_gradient(x: Tensor) -> bool:
+    return x.requires_grad and torch.is_grad_enabled() and not x.is_inference()
+
+
 def _along(operation: int, x: Tensor, dim: int) -> Tensor | None:
     if watched() or not is_plain(x):
         return None
-    if x.requires_grad and torch.is_grad_enabled():
+    if _wants_gradient(x):
         result: Tensor = _Normalised.apply(x, dim, operation)  # type: ignore[no-untyped-call]
         return result
     return _forward(operation, x, dim)

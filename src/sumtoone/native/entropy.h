@@ -60,7 +60,7 @@ template <class Turn, class Put>
   store(differences, found.differences);
   int64_t targets[kWidth];
   for (int r = 0; r < filled; ++r) targets[r] = task.target_of(row + r);
-  asm("" : "+m"(targets));
+  asm("" : "+m"(targets));  // they are not read again
   for (int r = 0; r < filled; ++r)
     task.loss[row + r] = row_loss(task.x[(row + r) * task.count + targets[r]], maxima[r], log_totals[r], differences[r],
                                   task.count, task.smoothing);
