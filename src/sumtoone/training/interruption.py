@@ -14,8 +14,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether Ctrl-C was pressed inside the block.
 
     The first Ctrl-C only sets the answer; a second one raises ``KeyboardInterrupt`` at once. Outside the
-    main thread, where no signal arrives, the answer stays False; so it does where the signal is ignored, as a shell
-    has it for what it starts in the background, or handled by a program around Python, whose handler cannot be put back.
+    main thread, where no signal arrives, the answer stays False; so it does where the signal is ignored, as a
+    script has it for what it starts in the background, and where a program around Python handles it: that
+    handler could not be put back.
     """
     pressed = threading.Event()
     main = threading.current_thread() is threading.main_thread()
