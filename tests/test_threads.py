@@ -37,6 +37,32 @@ def as_a_user(*code: str, seconds: float = 120) -> Any:
     return json.loads(done.stdout)
 
 
+EVERYTHING = """
+from engines import make_dataset, make_plan, train, weights
+from sumtoone.training.fused import FusedEngine
+
+x, target, network = torch.randn(20_000, 10), torch.arange(20_000) % 10, Network("784-128-10")
+leaf, rows, dataset = torch.randn(20_000, 10).requires_grad_(), torch.rand(2000, 784), make_dataset(2048, 100, 10)
+
+def everything(threads):
+    torch.set_num_threads(threads)
+    loss = cross_entropy(leaf, target)
+    with torch.no_grad():
+        found = [softmax(x), log_softmax(x), loss, network.probabilities(rows)]
+    found += torch.autograd.grad(loss, leaf)
+    # PyTorch's own operations around the engine cannot do without the threads that they want.
+    torch.set_num_threads(1)
+    plan = make_plan(dataset, "100-300-10", batch_size=1024, lr=0.001)
+    engine = FusedEngine(plan, threads)
+    losses = train(engine)
+    engine.finish()
+    return [tensor.detach().numpy().tobytes() for tensor in found] + [losses, weights(plan.network)]
+
+def own_threads():
+    return len(os.listdir("/proc/self/task"))
+"""
+
+
 # --- long calls give the interpreter away
 
 
@@ -169,31 +195,6 @@ def test_a_target_that_another_thread_writes_over_leads_no_address_astray() -> N
 
 # --- where the system gives no more threads
 
-EVERYTHING = """
-from engines import make_dataset, make_plan, train, weights
-from sumtoone.training.fused import FusedEngine
-
-x, target, network = torch.randn(20_000, 10), torch.arange(20_000) % 10, Network("784-128-10")
-leaf, rows, dataset = torch.randn(20_000, 10).requires_grad_(), torch.rand(2000, 784), make_dataset(2048, 100, 10)
-
-def everything(threads):
-    torch.set_num_threads(threads)
-    loss = cross_entropy(leaf, target)
-    with torch.no_grad():
-        found = [softmax(x), log_softmax(x), loss, network.probabilities(rows)]
-    found += torch.autograd.grad(loss, leaf)
-    # PyTorch's own operations around the engine cannot do without the threads that they want.
-    torch.set_num_threads(1)
-    plan = make_plan(dataset, "100-300-10", batch_size=1024, lr=0.001)
-    engine = FusedEngine(plan, threads)
-    losses = train(engine)
-    engine.finish()
-    return [tensor.detach().numpy().tobytes() for tensor in found] + [losses, weights(plan.network)]
-
-def own_threads():
-    return len(os.listdir("/proc/self/task"))
-"""
-
 linux = pytest.mark.skipif(sys.platform != "linux", reason="limits and counts threads as Linux does")
 
 
@@ -247,3 +248,115 @@ def test_the_threads_that_there_is_memory_for_compute_it_all() -> None:
         """,
     )
     assert found == [True, 1]
+
+
+# --- as many as there are
+
+
+@needs_kernels
+@pytest.mark.parametrize("simd", native.status().instruction_sets)
+def test_the_kernels_give_the_bits_of_one_thread(simd: str) -> None:
+    as_a_user(
+        EVERYTHING,
+        f"""
+        native.kernels().choose("{simd}")
+        usual = torch.get_num_threads()
+        assert usual == len(os.sched_getaffinity(0)) if sys.platform == "linux" else usual
+        alone = everything(1)
+        assert everything(usual) == alone
+        assert everything(usual + 1) == alone
+        print(usual)
+        """,
+    )
+
+
+TRAINED = """
+import sumtoone as s1
+usual = torch.get_num_threads()
+dataset = s1.load("digits")
+
+def trained(engine, **options):
+    network = s1.Network("784-300-10", dropout=0.1)
+    network.initialise(0)
+    run = s1.fit(network, dataset, epochs=2, batch_size=512, seed=0, engine=engine, **options)
+    assert torch.get_num_threads() == usual
+    report = s1.evaluate(run, dataset.test)
+    return [run.history.rows[-1]["train_loss"], report.nll, report.accuracy, run.probabilities(dataset.test.inputs)]
+"""
+
+
+@pytest.mark.parametrize("engine", ["plain", pytest.param("fused", marks=needs_kernels)])
+def test_training_and_judging_give_the_numbers_of_one_thread(engine: str) -> None:
+    """The fused engine to the bit; the plain one up to how PyTorch's threads cut its sums."""
+    as_a_user(
+        TRAINED,
+        f"""
+        engine = "{engine}"
+        alone, several = trained(engine, threads=1), trained(engine)
+        least = trained(engine, threads=2)
+        for one, other in zip(alone * 2, several + least, strict=True):
+            if engine == "fused":
+                assert torch.equal(torch.as_tensor(one), torch.as_tensor(other))
+            else:
+                torch.testing.assert_close(torch.as_tensor(one), torch.as_tensor(other), rtol=1e-3, atol=1e-3)
+        print(usual)
+        """,
+    )
+
+
+# --- forks
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
+
+
+@needs_kernels
+@needs_fork
+def test_a_forked_child_computes_and_trains_with_the_kernels() -> None:
+    """With one thread and with several, after its parent used several; and its own child after it."""
+    as_a_user(
+        EVERYTHING,
+        """
+        alone = everything(1)
+        assert everything(2) == alone
+        child = os.fork()
+        if child == 0:
+            here = everything(1) == alone and everything(2) == alone
+            grandchild = os.fork()
+            if grandchild == 0:
+                os._exit(not (everything(3) == alone))
+            os._exit(not (here and os.waitpid(grandchild, 0)[1] == 0))
+        assert os.waitpid(child, 0)[1] == 0
+        assert everything(2) == alone
+        print(1)
+        """,
+    )
+
+
+@needs_kernels
+@needs_fork
+def test_a_child_forked_during_calls_of_other_threads_computes_and_trains() -> None:
+    as_a_user(
+        EVERYTHING,
+        """
+        alone, stop = everything(1), threading.Event()
+        long = torch.randn(500_000, 10)
+        def work():
+            torch.set_num_threads(3)
+            while not stop.is_set():
+                softmax(long)
+
+        workers = [threading.Thread(target=work, daemon=True) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for number in range(6):
+            time.sleep(0.01)
+            child = os.fork()
+            if child == 0:
+                os._exit(not (everything(1 + number % 3) == alone))
+            assert os.waitpid(child, 0)[1] == 0
+        stop.set()
+        for worker in workers:
+            worker.join()
+        print(1)
+        """,
+    )
