@@ -570,21 +570,93 @@ def in_a_process(code: str, *, seconds: float = 60) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize(
-    "code",
+    ("code", "numbers"),
     [
-        "torch.set_default_device('meta')\n"
-        "cross_entropy(torch.ones(3, 4, device='cpu'), torch.arange(3, device='cpu'))",
-        "cross_entropy(torch.ones(3, 4), torch.zeros(3, dtype=torch.long, device='meta'))",
-        "softmax(torch._efficientzerotensor(3, 4))",
-        "x = torch.ones(3, 4).requires_grad_(); softmax(x).backward(torch._efficientzerotensor(3, 4))",
-        "from torch._subclasses import FakeTensorMode\n"
-        "cross_entropy(torch.ones(3, 4), FakeTensorMode().from_tensor(torch.zeros(3, dtype=torch.long)))",
+        (
+            "torch.set_default_device('meta')\n"
+            "x, target = torch.arange(12.0, device='cpu').view(3, 4), torch.arange(3, device='cpu')\n"
+            "print(cross_entropy(x, target, reduction='none'))",
+            "tensor([3.4402, 2.4402, 1.4402])",
+        ),
+        ("print(softmax(torch._efficientzerotensor(2, 4)))", str(torch.full((2, 4), 0.25))),
+        ("print(log_softmax(torch._efficientzerotensor(2, 4)).exp())", str(torch.full((2, 4), 0.25))),
+        (
+            "x = torch.ones(2, 4).requires_grad_(); softmax(x).backward(torch._efficientzerotensor(2, 4))\n"
+            "print(x.grad.abs())",
+            str(torch.zeros(2, 4)),
+        ),
+        (
+            "x = torch.ones(2, 4).requires_grad_(); log_softmax(x).backward(torch._efficientzerotensor(2, 4))\n"
+            "print(x.grad.abs())",
+            str(torch.zeros(2, 4)),
+        ),
     ],
-    ids=["default-device", "meta-target", "zero-tensor", "zero-gradient", "fake-target"],
+    ids=["default-device", "zeros", "zeros-logarithm", "zero-gradient", "zero-gradient-logarithm"],
 )
-def test_tensors_without_memory_do_not_crash(code: str) -> None:
+def test_tensors_without_memory_that_are_computed(code: str, numbers: str) -> None:
     result = in_a_process(code)
-    assert result.returncode in (0, 1), result  # a result or an exception, no signal
+    assert (result.returncode, result.stdout, result.stderr) == (0, f"{numbers}\n", "")
+
+
+@pytest.mark.parametrize(("logits", "target"), [("cpu", "meta"), ("meta", "cpu")])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_targets_on_another_device_are_refused(logits: str, target: str, dtype: str) -> None:
+    """In a process of its own: where there is nothing to read, PyTorch reads something else."""
+    result = in_a_process(f"""
+        from sumtoone import DtypeError
+        logits = torch.ones(3, 4, dtype=torch.{dtype}, device="{logits}")
+        for rows in (3, 0):
+            for target in (torch.zeros(rows, dtype=torch.long), torch.zeros(rows, dtype=torch.uint8)):
+                try:
+                    print(cross_entropy(logits[:rows], target.to("{target}")))
+                except DtypeError as error:
+                    print(error)
+        """)
+    told = (
+        "cross_entropy takes logits and target from the same device [cross-entropy-target-device]\n"
+        f"  expected: target on {logits}, where the logits are\n"
+        f"  got: target on {target}\n"
+        "  try: target.to(logits.device)\n"
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, 4 * told, "")
+
+
+def test_a_fake_target_beside_real_logits_is_refused_by_pytorch() -> None:
+    result = in_a_process("""
+        from torch._subclasses import FakeTensorMode
+        cross_entropy(torch.ones(3, 4), FakeTensorMode().from_tensor(torch.zeros(3, dtype=torch.long)))
+        """)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "AssertionError: Please convert all Tensors to FakeTensors first" in result.stderr
+
+
+@pytest.mark.parametrize("rows", [4, 4000])
+def test_tensors_of_inference_mode_are_as_to_pytorch(rows: int, simd: str) -> None:
+    """Computed where PyTorch computes, without a graph where it makes none; refused by PyTorch's own word."""
+    with torch.inference_mode():
+        inside, wanting = normal(rows, 10), normal(rows, 10).requires_grad_()
+        target = labels(rows, 10)
+    leaf, plain = normal(rows, 10).requires_grad_(), labels(rows, 10)
+    for x in (inside, wanting, wanting[:, 3:], inside.T):
+        for ours, theirs in ALONG.values():
+            result = ours(x, 0)
+            same(result, theirs(x.double(), 0))
+            assert (result.requires_grad, result.is_inference()) == (False, False)
+    for x, classes in itertools.product((inside, wanting), (target, plain)):
+        loss = cross_entropy(x, classes)
+        same(loss, torch_cross_entropy(x.detach().double(), classes))
+        assert not loss.requires_grad
+    for loss_of in (cross_entropy, torch_cross_entropy):
+        with pytest.raises(RuntimeError, match="Inference tensors cannot be saved for backward"):
+            loss_of(leaf, target)
+    with torch.inference_mode():
+        for x in (leaf, leaf[1:], leaf.T):
+            for ours, theirs in ALONG.values():
+                result = ours(x, 1)
+                same(result, theirs(x.double(), 1))
+                assert result.is_inference()
+                assert equal(ours(x, 1, out=torch.empty_like(x)), result)
+        same(cross_entropy(leaf, target), torch_cross_entropy(leaf.double(), target))
 
 
 @pytest.mark.parametrize("name", ALONG)

@@ -70,9 +70,14 @@ def _target_hint(target: tuple[int, ...], logits: tuple[int, ...]) -> str:
     return "rows" if target and len(logits) == 2 else "reshape"
 
 
-def check_range(target_N: Tensor, classes: int, *, single: bool) -> None:
-    """Raise unless every target is in [0, classes), where its value can be read."""
-    if torch.compiler.is_compiling() or target_N.numel() == 0:
+def check_range(target_N: Tensor, logits_NK: Tensor, *, single: bool) -> None:
+    """Raise unless every target lies where the logits do and is in [0, K), where its value can be read."""
+    if torch.compiler.is_compiling():
+        return
+    if target_N.device != logits_NK.device:
+        raise DtypeError("cross-entropy-target-device", wanted=logits_NK.device, given=target_N.device)
+    classes = logits_NK.shape[1]
+    if target_N.numel() == 0:
         return
     lowest, highest = target_N.aminmax()
     try:

@@ -157,7 +157,7 @@ def cross_entropy(
     Raises
     ------
     DtypeError
-        If ``logits`` are not floating point or ``target`` holds no integers.
+        If ``logits`` are not floating point, or ``target`` holds no integers or lies on another device.
     ShapeError
         If the shapes do not fit, or a target is outside [0, K). Values are not read while a graph is
         traced, under vmap, or on devices without values.
@@ -184,7 +184,7 @@ def cross_entropy(
     check_floating("cross_entropy", "logits", logits)
     check_classes(logits, target)
     logits_NK, target_N = (logits, target.long()) if logits.ndim == 2 else (logits[None], target.long()[None])
-    check = partial(check_range, target_N, logits_NK.shape[1], single=logits.ndim == 1)
+    check = partial(check_range, target_N, logits_NK, single=logits.ndim == 1)
     loss = _run("cross_entropy", logits_NK, target_N, float(label_smoothing), reduction, check=check)
     if reduction == "none" and logits.ndim == 1:
         loss = loss.reshape(())

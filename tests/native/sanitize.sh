@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the kernels and the programs beside this file with sanitizers in build/sanitize and runs them: all under
-# AddressSanitizer and UndefinedBehaviorSanitizer, those with threads under ThreadSanitizer too.
+# AddressSanitizer and UndefinedBehaviorSanitizer, those with threads under ThreadSanitizer too. Looks at the kernels as
+# they are installed for code that one instruction set might lend to another.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -49,6 +50,23 @@ build() {
         "$compiler" "${sanitizers[@]}" "${objects[@]}" "$folder/$program-main.o" -pthread -o "$folder/$program"
     done
 }
+
+# The linker keeps one of several functions of a name, whatever instructions it was compiled for. So all that a unit
+# offers to be kept must be in its own namespace.
+expect_own_code() {
+    local folder=$1 name source options foreign
+    for unit in "${units[@]}"; do
+        read -r name source options <<<"$unit"
+        # DW.ref.…: where the handling of exceptions lies, which is no code.
+        foreign=$(nm --defined-only "$folder/$name.o" |
+            awk -v own="^_Z+NK?${#name}$name|^DW[.]ref[.]" '$2 ~ /^[WVu]$/ && $3 !~ own { print $3 }' | c++filt)
+        [[ -z $foreign ]] || { printf '%s is not of %s alone: %s\n' "$source" "$name" "$foreign" >&2 && return 1; }
+    done
+    echo "symbols: each of ${#units[@]} units its own"
+}
+
+build build/sanitize/plain -O3 -fPIC -fvisibility=hidden --
+expect_own_code build/sanitize/plain
 
 # The threads of the pool wait for ever, and what they hold is never given back.
 export ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1

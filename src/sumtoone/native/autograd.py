@@ -19,7 +19,9 @@ from sumtoone.native import kernels
 from sumtoone.native.watched import watched
 
 _PLAIN = (Tensor, torch.nn.Parameter)
-# Numbers below which one thread is enough, and asking for their count not worth the time.
+# Numbers below which one thread is enough, and asking for their count not worth the time. Beyond, the kernels give the
+# interpreter away (kNumbersPerThread in binding.cpp), and other threads may give a tensor other memory meanwhile: they
+# are given its `data`, a tensor of our own that holds the memory. (`detach` lets others run before it holds anything.)
 _SMALL = 32768
 _CPU = torch.device("cpu")
 # As kernels.h and binding.cpp number them.
@@ -52,12 +54,14 @@ def cross_entropy(logits_NK: Tensor, target_N: Tensor, label_smoothing: float, r
     """Return the loss, reduced, or None as :func:`softmax` does, or if a target is outside [0, K)."""
     if watched() or not (is_plain(logits_NK) and is_plain(target_N, torch.int64)):
         return None
-    target_N = target_N.contiguous()
     module = kernels()
     assert module is not None, "is_plain() was asked"
-    if not module.all_classes(target_N.data_ptr(), len(target_N), logits_NK.shape[1]):
+    target_N = target_N.contiguous()
+    rows = len(target_N)
+    held_N = target_N.data if rows > _SMALL else target_N
+    if not module.all_classes(held_N.data_ptr(), rows, logits_NK.shape[1]):
         return None
-    if logits_NK.requires_grad and torch.is_grad_enabled():
+    if _wants_gradient(logits_NK):
         loss: Tensor = _CrossEntropy.apply(logits_NK, target_N, label_smoothing, reduction)  # type: ignore[no-untyped-call]
         return loss
     return _entropy(logits_NK, target_N, label_smoothing, reduction, None)
@@ -72,22 +76,30 @@ def into(out: Tensor, x: Tensor, dim: int, *, logarithm: bool) -> bool:
         return False
     if out is not x and out.untyped_storage().data_ptr() == x.untyped_storage().data_ptr():
         return False  # they may overlap
-    _compute(_LOG_SOFTMAX if logarithm else _SOFTMAX, x.contiguous(), dim, out)
+    large = x.numel() > _SMALL
+    to = out.data if large else out
+    _compute(_LOG_SOFTMAX if logarithm else _SOFTMAX, (x.data if large else x).contiguous(), dim, to)
     if not out.is_inference():
         increment_version(out)
     return True
 
 
+def _wants_gradient(x: Tensor) -> bool:
+    return x.requires_grad and torch.is_grad_enabled() and not x.is_inference()
+
+
 def _along(operation: int, x: Tensor, dim: int) -> Tensor | None:
     if watched() or not is_plain(x):
         return None
-    if x.requires_grad and torch.is_grad_enabled():
+    if _wants_gradient(x):
         result: Tensor = _Normalised.apply(x, dim, operation)  # type: ignore[no-untyped-call]
         return result
     return _forward(operation, x, dim)
 
 
 def _forward(operation: int, x: Tensor, dim: int, gradient: Tensor | None = None) -> Tensor:
+    if x.numel() > _SMALL:
+        x = x.data
     x = x.contiguous()
     out = torch.empty_like(x)
     _compute(operation, x, dim, out, gradient)
@@ -104,7 +116,7 @@ def _compute(operation: int, x: Tensor, dim: int, out: Tensor, gradient: Tensor 
     threads = torch.get_num_threads() if numbers > _SMALL else 1
     other = 0
     if gradient is not None:
-        gradient = gradient.contiguous()
+        gradient = (gradient.data if numbers > _SMALL else gradient).contiguous()
         other = gradient.data_ptr()
     module = kernels()
     assert module is not None, "is_plain() was asked"
@@ -116,11 +128,13 @@ def _entropy(
     logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str, gradient: Tensor | None
 ) -> Tensor:
     """Return the loss and fill ``gradient`` with that of what is returned, if it is asked for."""
-    x = logits_NK.contiguous()
+    x, threads = logits_NK, 1
+    if x.numel() > _SMALL:
+        x, target_N, threads = x.data, target_N.data, torch.get_num_threads()
+    x = x.contiguous()
     rows, classes = x.shape
     assert target_N.shape == (rows,), "checked by functional"
     loss = torch.empty((rows,) if reduction == "none" else (), dtype=torch.float32, device=_CPU)
-    threads = torch.get_num_threads() if x.numel() > _SMALL else 1
     module = kernels()
     assert module is not None, "is_plain() was asked"
     module.entropy(

@@ -5,6 +5,8 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -22,8 +24,17 @@ namespace {
 
 using sumtoone::Kernels;
 
-// Below this many numbers for each thread, waking another costs more than it brings.
+// Below this many numbers for each thread, waking another costs more than it brings. From here on, too, others have the
+// interpreter meanwhile, and the Python side holds what the addresses point to (_SMALL in autograd.py).
 constexpr int64_t kNumbersPerThread = 32 * 1024;
+
+// Gives the interpreter away as long as it lives, where the work is long.
+struct Release {
+  std::optional<nb::gil_scoped_release> released;
+  explicit Release(int64_t numbers) {
+    if (numbers > kNumbersPerThread) released.emplace();
+  }
+};
 
 std::vector<const Kernels*> usable() {
   std::vector<const Kernels*> found;
@@ -60,7 +71,6 @@ void share_out(int64_t units, int64_t numbers, int threads, const Work& work) {
   const int64_t most = std::max<int64_t>(1, units / 16);
   const int parts = (int)std::min<int64_t>({std::max(threads, 1), numbers / kNumbersPerThread + 1, most});
   if (parts == 1) return work(0, units);
-  nb::gil_scoped_release released;
   sumtoone::Pool::shared().run(parts, [&](int part) {
     const int64_t begin = units * part / parts / 16 * 16;
     work(begin, part + 1 == parts ? units : units * (part + 1) / parts / 16 * 16);
@@ -71,9 +81,11 @@ void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t out
              int threads) {
   const int64_t numbers = outer * count * inner;
   if (numbers == 0) return;
+  const Release released(numbers);
+  const Kernels& kernels = *chosen;
   sumtoone::expect_writing((void*)out, (size_t)numbers * sizeof(float));
-  share_out(chosen->units(outer, inner), numbers, threads, [&](int64_t begin, int64_t end) {
-    chosen->compute(operation, (const float*)x, (const float*)g, (float*)out, count, inner, begin, end);
+  share_out(kernels.units(outer, inner), numbers, threads, [&](int64_t begin, int64_t end) {
+    kernels.compute(operation, (const float*)x, (const float*)g, (float*)out, count, inner, begin, end);
   });
 }
 
@@ -82,16 +94,14 @@ enum Reduction { kNone, kMean, kSum };
 // The loss of each row, or the mean or sum of them all; the gradient is that of what is returned.
 void entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uintptr_t loss, uintptr_t gradient,
              int64_t rows, int64_t count, int threads) {
+  const Release released(rows * count);
   if (gradient) sumtoone::expect_writing((void*)gradient, (size_t)(rows * count) * sizeof(float));
-  static thread_local std::vector<float> kept;
-  float* row_loss = (float*)loss;
-  if (reduction != kNone) {
-    kept.resize((size_t)rows);
-    row_loss = kept.data();
-  }
+  const std::unique_ptr<float[]> kept(reduction == kNone ? nullptr : new float[(size_t)rows]);
+  float* row_loss = kept ? kept.get() : (float*)loss;
   const float scale = reduction == kMean ? 1.0f / (float)rows : 1.0f;
+  const Kernels& kernels = *chosen;
   share_out(rows, rows * count, threads, [&](int64_t begin, int64_t end) {
-    chosen->entropy((const float*)x, (const int64_t*)target, smoothing, scale, row_loss, (float*)gradient, count, begin,
+    kernels.entropy((const float*)x, (const int64_t*)target, smoothing, scale, row_loss, (float*)gradient, count, begin,
                     end);
   });
   if (reduction == kNone) return;
@@ -101,6 +111,7 @@ void entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uint
 }
 
 bool all_classes(uintptr_t target, int64_t rows, int64_t classes) {
+  const Release released(rows);
   const int64_t* from = (const int64_t*)target;
   bool inside = true;
   for (int64_t row = 0; row < rows; ++row) inside &= (uint64_t)from[row] < (uint64_t)classes;
@@ -123,6 +134,7 @@ sumtoone::Trainer* new_trainer(const std::vector<int64_t>& sizes, int64_t batch,
   const sumtoone::Trainer::Settings settings{
       sizes, batch, (sumtoone::Activation)activation, dropout, smoothing, (sumtoone::Optimizer)optimizer,
       momentum, decay, nesterov, rounded};
+  nb::gil_scoped_release released;
   return new sumtoone::Trainer(chosen, settings, (const float*)scale, (const float*)shift);
 }
 
@@ -188,8 +200,9 @@ bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle net
   if (!predictor.takes_long()) return predictor.run(1), true;
 
   // Other threads run meanwhile, and may give these tensors other memory: what is read is held, then looked up again.
-  const nb::object rows = tensors.memory(inputs);
-  tensors.keep_memory(layers);
+  tensors.keep_memory(layers, inputs);
+  for (const auto& parameter : layers.parameters) tensors.keep_memory(layers, parameter);
+  for (int place = 0; place < 2 && !step.is_none(); ++place) tensors.keep_memory(layers, step[place]);
   if (!locate(tensors, request, layers, task, count)) return false;
   const sumtoone::Predictor beside_others(*chosen, task, count);
   nb::gil_scoped_release released;
@@ -200,6 +213,7 @@ bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle net
 
 NB_MODULE(_kernels, module) {
   chosen = usable().front();
+  sumtoone::Pool::shared();  // from here on a fork is noticed
   module.def("compute", &compute);
   module.def("entropy", &entropy);
   module.def("all_classes", &all_classes);
@@ -209,6 +223,7 @@ NB_MODULE(_kernels, module) {
       .def_static("create", &new_trainer, nb::rv_policy::take_ownership)
       .def("exchange",
            [](sumtoone::Trainer& trainer, int slot, int64_t place, uintptr_t weight, uintptr_t bias, bool out) {
+             nb::gil_scoped_release released;
              trainer.exchange(slot, place, (float*)weight, (float*)bias, out);
            })
       .def("train", &train);

@@ -10,12 +10,17 @@ namespace SUMTOONE_ISA {
 
 struct EntropyTask {
   const float* x;
-  const int64_t* target;  // each in [0, count), as the caller has checked
+  const int64_t* target;  // each in [0, count), as the caller has checked: see target_of
   float smoothing;
   float scale;  // of the gradient
   float* loss;
   float* gradient;  // or null where nobody asks for it
   int64_t count;
+
+  // Read once: another thread may write to it after the check, and no address may follow what it writes.
+  int64_t target_of(int64_t row) const {
+    return (int64_t)std::min((uint64_t)target[row], (uint64_t)count - 1);
+  }
 };
 
 // The loss of one row, given the logit at its target, its maximum, log(total) and the sum of its differences from the
@@ -53,14 +58,17 @@ template <class Turn, class Put>
   store(maxima, found.m);
   store(log_totals, found.log_total);
   store(differences, found.differences);
+  int64_t targets[kWidth];
+  for (int r = 0; r < filled; ++r) targets[r] = task.target_of(row + r);
+  asm("" : "+m"(targets));  // they are not read again
   for (int r = 0; r < filled; ++r)
-    task.loss[row + r] = row_loss(task.x[(row + r) * task.count + task.target[row + r]], maxima[r], log_totals[r],
-                                  differences[r], task.count, task.smoothing);
+    task.loss[row + r] = row_loss(task.x[(row + r) * task.count + targets[r]], maxima[r], log_totals[r], differences[r],
+                                  task.count, task.smoothing);
   if (!task.gradient) return;
   float* to = task.gradient + row * task.count;
   put(to, columns, filled);
   const float more = (1.0f - task.smoothing) * task.scale;
-  for (int r = 0; r < filled; ++r) to[r * task.count + task.target[row + r]] -= more;
+  for (int r = 0; r < filled; ++r) to[r * task.count + targets[r]] -= more;
 }
 
 template <int Count>
@@ -102,7 +110,7 @@ inline void entropy(const EntropyTask& task, int64_t begin, int64_t end) {
   } else {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t place = row * task.count;
-      task.loss[row] = entropy_of_row(task.x + place, task.count, task.target[row], task.smoothing, task.scale,
+      task.loss[row] = entropy_of_row(task.x + place, task.count, task.target_of(row), task.smoothing, task.scale,
                                       task.gradient ? task.gradient + place : nullptr);
     }
   }

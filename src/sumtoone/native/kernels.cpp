@@ -14,7 +14,7 @@ namespace SUMTOONE_ISA {
 namespace {
 
 void compute_any(int operation, const float* x, const float* g, float* out, int64_t count, int64_t inner,
-                 int64_t begin, int64_t end) {
+                 int64_t begin, int64_t end) noexcept {
   switch (operation) {
     case sumtoone::kSoftmax:
       return compute<Softmax, false>(x, g, out, count, inner, begin, end);
@@ -28,7 +28,7 @@ void compute_any(int operation, const float* x, const float* g, float* out, int6
 }
 
 void entropy_any(const float* x, const int64_t* target, float smoothing, float scale, float* loss, float* gradient,
-                 int64_t count, int64_t begin, int64_t end) {
+                 int64_t count, int64_t begin, int64_t end) noexcept {
   entropy(EntropyTask{x, target, smoothing, scale, loss, gradient, count}, begin, end);
 }
 

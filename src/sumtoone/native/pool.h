@@ -1,15 +1,15 @@
 // Threads that wait for work: a call costs a wake-up, not a creation, and calls in quick succession not even that.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #if !defined(_WIN32)
 #include <pthread.h>
@@ -39,23 +39,36 @@ inline bool watch_for(Happened happened) {
 
 class Pool {
  public:
-  // Runs work(part) for part = 0 … parts - 1, part 0 on the calling thread, and returns when all are done.
-  // One caller at a time; another one meanwhile does all its parts itself.
+  // Runs work(part), which throws nothing, for part = 0 … parts - 1, part 0 on the calling thread, and returns when all
+  // are done. One caller at a time; another one meanwhile does all its parts itself.
   void run(int parts, const std::function<void(int)>& work) {
-    if (parts > 1 && run_together(parts, work)) return;
+    const int together = ready(parts);
+    const auto in_turn = [&](int first) {
+      for (int part = first; part < parts; part += together) work(part);
+    };
+    if (together == parts ? run_together(parts, work) : run_together(together, in_turn)) return;
     for (int part = 0; part < parts; ++part) work(part);
   }
 
-  // The same, all parts at the same time, so that they may wait for each other; false, with nothing done, where
-  // the threads are at another caller's work.
+  // How many of so many parts can run at the same time: fewer where the system gives no more threads, which is not
+  // asked again for a while. What it gave stays.
+  int ready(int parts) {
+    constexpr std::chrono::seconds kWhile(1);
+    std::unique_lock<std::mutex> turn(turn_, std::defer_lock);
+    if (threads_ < parts - 1 && turn.try_lock() && std::chrono::steady_clock::now() >= ask_again_) try {
+        for (; threads_ < parts - 1; ++threads_)
+          std::thread([this, part = threads_ + 1, born = round_.load()] { serve(part, born); }).detach();
+      } catch (const std::exception&) {
+        ask_again_ = std::chrono::steady_clock::now() + kWhile;
+      }
+    return std::min(parts, threads_ + 1);
+  }
+
+  // Runs as many parts as are ready, all at the same time, so that they may wait for each other; false, with nothing
+  // done, where that is a single one or the threads are at another caller's work.
   bool run_together(int parts, const std::function<void(int)>& work) {
-    std::unique_lock<std::mutex> turn(turn_, std::try_to_lock);
-    if (!turn.owns_lock()) return false;
-    while ((int)threads_.size() < parts - 1) {
-      const int part = (int)threads_.size() + 1;
-      threads_.emplace_back([this, part, born = round_.load()] { serve(part, born); });
-      threads_.back().detach();
-    }
+    std::unique_lock<std::mutex> turn(turn_, std::defer_lock);
+    if (parts < 2 || parts > threads_ + 1 || !turn.try_lock()) return false;
     {
       std::lock_guard<std::mutex> lock(mutex_);
       work_ = &work;
@@ -92,7 +105,7 @@ class Pool {
   }
 
   // `seen` is the last round this thread has no part in.
-  void serve(int part, uint64_t seen) {
+  void serve(int part, uint64_t seen) noexcept {
     for (;;) {
       const std::function<void(int)>* work = nullptr;
       watch_for([&] { return round_ != seen; });
@@ -112,7 +125,8 @@ class Pool {
 
   std::mutex turn_, mutex_;
   std::condition_variable wake_, done_;
-  std::vector<std::thread> threads_;
+  std::atomic<int> threads_{0};
+  std::chrono::steady_clock::time_point ask_again_{};
   const std::function<void(int)>* work_ = nullptr;
   int parts_ = 0;
   std::atomic<int> left_{0};

@@ -52,7 +52,7 @@ void prepare(const Prediction& task, int64_t row, float* to) {
 }
 
 // Rows begin … end - 1, with room for (end - begin) * (inputs + 2 * the widest layer) floats.
-void predict(const Prediction& task, int64_t begin, int64_t end, float* room) {
+void predict(const Prediction& task, int64_t begin, int64_t end, float* room) noexcept {
   const int64_t rows = end - begin, classes = task.sizes[task.layers];
   const float* inputs = (const float*)task.inputs + begin * task.sizes[0];
   if (task.scale) {

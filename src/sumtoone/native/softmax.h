@@ -343,7 +343,7 @@ inline void strided(const float* x, const float* g, float* out, int64_t count, i
 }
 
 // How many pieces a task has that can be computed apart from each other.
-inline int64_t units(int64_t outer, int64_t inner) {
+inline int64_t units(int64_t outer, int64_t inner) noexcept {
   return inner == 1 ? outer : outer * ((inner + kWidth - 1) / kWidth);
 }
 

@@ -60,7 +60,7 @@ class Tensors {
     std::vector<int64_t> sizes;
     std::vector<const float*> addresses;
     std::vector<nanobind::object> parameters;  // held: another thread may give a layer new ones meanwhile
-    std::vector<nanobind::object> memory;      // held where other threads run: they may give a parameter other memory
+    std::vector<nanobind::object> memory;      // held where other threads run: they may give a tensor other memory
 
     void reserve(size_t count) {
       sizes.reserve(count + 1), addresses.reserve(2 * count), parameters.reserve(2 * count);
@@ -109,12 +109,8 @@ class Tensors {
     return true;
   }
 
-  // What owns a tensor's memory: as long as it is held, the memory stays, whatever other memory the tensor is given.
-  nanobind::object memory(nanobind::handle tensor) const { return storage_(tensor); }
-
-  void keep_memory(Layers& layers) const {
-    for (const auto& parameter : layers.parameters) layers.memory.push_back(memory(parameter));
-  }
+  // Holds what owns a tensor's memory: it stays, whatever other memory the tensor is given.
+  void keep_memory(Layers& layers, nanobind::handle tensor) const { layers.memory.push_back(storage_(tensor)); }
 
  private:
   static constexpr int32_t kProcessor = 1;

@@ -117,7 +117,7 @@ inline void mirror(const Layer& layer, int64_t row, int64_t rows, int64_t column
 }
 
 template <class Operand>
-void mirror_all(const Layer& layer) {
+void mirror_all(const Layer& layer) noexcept {
   const int64_t columns = padded(layer.out);
   for (int64_t column = 0; column < columns; column += kPanel)
     for (int64_t row = 0; row <= layer.in; row += kTileRows)
@@ -244,7 +244,7 @@ inline int64_t share_of(int64_t count, int part, int parts) {
 }
 
 template <class Operand>
-void train(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting) {
+void train(const Training& training, const Chunk& chunk, int part, int parts, const Meeting& meeting) noexcept {
   for (int64_t step = 0; step < chunk.steps; ++step) {
     const int64_t rows = chunk.rows_of(step), next = step + 1 < chunk.steps ? chunk.rows_of(step + 1) : 0;
     go_through<Operand>(training, chunk, step, share_of(rows, part, parts), share_of(rows, part + 1, parts));

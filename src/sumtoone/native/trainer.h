@@ -122,9 +122,10 @@ class Trainer {
   }
 
   void compute(const Chunk& chunk, int parts) {
+    parts = Pool::shared().ready(parts);
     Barrier barrier(parts), alone(1);
     const auto part_of = [&](int part) { steps_.train(training_, chunk, part, parts, meeting(barrier)); };
-    if (parts > 1 && Pool::shared().run_together(parts, part_of)) return;
+    if (Pool::shared().run_together(parts, part_of)) return;
     steps_.train(training_, chunk, 0, 1, meeting(alone));
   }
 

@@ -14,13 +14,16 @@ def interruptible() -> Iterator[Callable[[], bool]]:
     """Give a function that tells whether Ctrl-C was pressed inside the block.
 
     The first Ctrl-C only sets the answer; a second one raises ``KeyboardInterrupt`` at once. Outside the
-    main thread, where no signal arrives, the answer stays False.
+    main thread, where no signal arrives, the answer stays False; so it does where the signal is ignored, as a
+    script has it for what it starts in the background, and where a program around Python handles it: that
+    handler could not be put back.
     """
     pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    previous = signal.getsignal(signal.SIGINT)
+    if not main or previous is None or previous == signal.SIG_IGN:
         yield pressed.is_set
         return
-    previous = signal.getsignal(signal.SIGINT)
 
     def note(number: int, frame: FrameType | None) -> None:
         pressed.set()
