@@ -59,7 +59,7 @@ def test_what_is_no_shape_exits_2(written: str, capsys: pytest.CaptureFixture[st
     assert shown.err == (
         "sumtoone: This is no shape [explain-shape-text]\n"
         "  expected: a name, '=' and sizes joined by commas\n"
-        f"  got: {written.replace(chr(27), '�')}\n"
+        f"  got: {written.replace(chr(27), chr(92) + 'x1b')}\n"
         "  try: --shape a=64,10; --shape b=64 for a vector, --shape c= for a tensor without axes\n"
     )
 

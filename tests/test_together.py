@@ -134,11 +134,14 @@ def test_what_was_made_for_nothing_goes_again(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "a" / "mine"):
         raise ZeroDivisionError
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["mine"]
-    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "kept") as folder:
-        assert folder is not None
-        (folder / "file").touch()
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "kept"):
+        _fail_after(tmp_path / "kept" / "file")
     assert [path.name for path in (tmp_path / "kept").iterdir()] == ["file"]
+
+
+def _fail_after(file: Path) -> None:
+    file.touch()
+    raise ZeroDivisionError
 
 
 # --- threads

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from sumtoone.language import text
+from sumtoone.language import error_text, text
+
+# A screen holds a handful of problems; the last line counts the others.
+_MOST_SHOWN = 20
 
 
 class SumtooneError(Exception):
@@ -61,7 +64,7 @@ class SumtooneError(Exception):
         return self._part("try")
 
     def _part(self, part: str) -> str:
-        return text(f"error.{self.code}.{part}", **self.fields)
+        return error_text(self.code, part, self.fields)
 
     def __str__(self) -> str:
         return (
@@ -98,7 +101,9 @@ class SeveralErrors(UsageError):  # noqa: N818 - it is more than one
         self.problems: tuple[SumtooneError, ...] = tuple(fields["problems"])  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        return "\n".join(str(problem) for problem in self.problems)
+        shown = [str(problem) for problem in self.problems[:_MOST_SHOWN]]
+        left = len(self.problems) - len(shown)
+        return "\n".join([*shown, *([text("error.more", count=left)] if left else [])])
 
 
 class ShapeError(SumtooneError, ValueError):

@@ -6,7 +6,6 @@ that ``--help`` and ``--version`` answer at once.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -20,10 +19,14 @@ import typer
 
 from sumtoone import __version__
 from sumtoone.cli import data, evaluate, explain, predict, train
-from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, error_document, warn
+from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, error_document, every_letter, warn
 from sumtoone.errors import SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, speak, text
+from sumtoone.language.display import printable
 from sumtoone.specification import did_you_mean
+
+# A screen: 24 lines of 80 letters.
+LONGEST_WARNING = 1_920
 
 _SETTINGS: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "no_args_is_help": True}
 
@@ -68,10 +71,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     speak(_language_in(words))
+    with every_letter():
+        return _run(words)
+
+
+def _run(words: list[str]) -> int:
     try:
         with warnings.catch_warnings():
             # What the library warns of is said as words, without the line of source it came from.
-            warnings.showwarning = lambda message, *_: warn(str(message))
+            warnings.showwarning = lambda message, *_: warn(printable(message, LONGEST_WARNING))
             result = typer.main.get_command(app).main(words, prog_name="sumtoone", standalone_mode=False)
         sys.stdout.flush()
     except SumtooneError as error:
@@ -107,7 +115,7 @@ def _language_in(words: Sequence[str]) -> str | None:
 
 def _report(error: SumtooneError, *, as_json: bool) -> int:
     if as_json:
-        print(json.dumps({"error": error_document(error)}, ensure_ascii=False), flush=True)
+        Voice(json=True, quiet=True).emit({"error": error_document(error)})
     warn(f"sumtoone: {error}")
     return error.exit_code
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -64,7 +66,7 @@ class Voice:
     def emit(self, document: Mapping[str, Any]) -> None:
         """Print one JSON document on one line; NaN and infinities become null."""
         if self.json:
-            print(json.dumps(_finite(document), ensure_ascii=False), flush=True)
+            print(_json_line(document), flush=True)
 
     def console(self) -> Console:
         """Return a rich console on the stream that words go to."""
@@ -87,6 +89,31 @@ def module_in(network: str | None, seed: int = 0) -> nn.Module | None:
     from sumtoone.adoption.files import module_from_file
 
     return module_from_file(network, seed)
+
+
+def _json_line(document: Mapping[str, Any]) -> str:
+    """Return one line of JSON, in ASCII where the output has no such letters: halves of letters, Hangul in Latin-1."""
+    plain = _finite(document)
+    line = json.dumps(plain, ensure_ascii=False)
+    try:
+        line.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(plain)
+    return line
+
+
+@contextmanager
+def every_letter() -> Iterator[None]:
+    """Make the outputs show letters that they cannot carry as escapes, inside the block, rather than fail on them."""
+    streams = [stream for stream in (sys.stdout, sys.stderr) if isinstance(stream, TextIOWrapper)]
+    before = [stream.errors for stream in streams]
+    for stream in streams:
+        stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for stream, errors in zip(streams, before, strict=True):
+            stream.reconfigure(errors=errors)
 
 
 def warn(words: str) -> None:

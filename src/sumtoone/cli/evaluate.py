@@ -72,9 +72,7 @@ def _comparable(run: Run, dataset: Dataset, split: Split) -> Split:
 
 
 def _listed(names: tuple[str, ...] | list[str], most: int = 12) -> str:
-    from sumtoone.cli.terminal import printable
-
-    return ", ".join([*map(printable, names[:most]), *(["…"] if len(names) > most else [])])
+    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
 def _say(voice: Voice, report: Report) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice
 from sumtoone.errors import UsageError
+from sumtoone.language.display import printable
 
 LARGEST_DIGITS = 9
 
@@ -27,7 +28,7 @@ def explain(
     for given in shape or ():
         name, sizes = _read_shape(given)
         if name in shapes:
-            raise UsageError("explain-shape-twice", name=name[:60])
+            raise UsageError("explain-shape-twice", name=printable(name, 60))
         shapes[name] = sizes
     explanation = explained(expression, **shapes)
     voice = Voice(as_json, quiet)
@@ -45,6 +46,5 @@ def _read_shape(given: str) -> tuple[str, tuple[int, ...]]:
     parts = [part.strip() for part in sizes.strip().removesuffix(",").split(",")] if sizes.strip() else []
     whole = all(part.isascii() and part.isdigit() and len(part) <= LARGEST_DIGITS for part in parts)
     if not equals or not name.isidentifier() or not whole:
-        shown = "".join(letter if letter.isprintable() else "�" for letter in given[:60])
-        raise UsageError("explain-shape-text", given=shown)
+        raise UsageError("explain-shape-text", given=printable(given, 60))
     return name, tuple(map(int, parts))

@@ -85,11 +85,11 @@ def _say(voice: Voice, image: str, classes: tuple[str, ...], probabilities: list
     """Print the answer and its bars; the predicted class stands out where the terminal can show it."""
     from rich.text import Text
 
-    from sumtoone.cli.terminal import printable, probability_bars
+    from sumtoone.cli.terminal import probability_bars
 
     console = voice.console()
     share = f"{probabilities[best]:.1%}"
-    answer = text("cli.predict.answer", path=printable(image), label=printable(classes[best]), share=share)
+    answer = text("cli.predict.answer", path=image, label=classes[best], share=share)
     console.print(Text(answer, style="bold"), soft_wrap=True)
     blocks = "utf" in console.encoding.lower()
     for place, line in enumerate(probability_bars(probabilities, classes, console.width, blocks=blocks)):

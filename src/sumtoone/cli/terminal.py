@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sumtoone.language import text
+from sumtoone.language.display import printable
 
 # A space and the eighths of a block; plain letters where the output has no blocks.
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -72,9 +73,8 @@ def commonest_confusions(confusion: Sequence[Sequence[int]], classes: Sequence[s
     ]
     # The most first, and equal ones in the order of the classes.
     pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
-    names = [printable(name) for name in classes]
     return [
-        "  " + text("cli.evaluate.pair", true=names[true], predicted=names[predicted], count=f"{count:,}")
+        "  " + text("cli.evaluate.pair", true=classes[true], predicted=classes[predicted], count=f"{count:,}")
         for count, true, predicted in pairs[:_MOST_PAIRS]
     ]
 
@@ -84,11 +84,6 @@ def _bar(share: float, room: int, *, blocks: bool) -> str:
         return ("#" * round(share * room)).ljust(room)
     whole, eighths = divmod(round(share * room * 8), 8)
     return ("█" * whole + (_EIGHTHS[eighths] if eighths else "")).ljust(room)
-
-
-def printable(name: str) -> str:
-    """Return a class's or file's name without letters that would steer the terminal."""
-    return "".join(letter if letter.isprintable() else "�" for letter in name)
 
 
 # --- text in cells: Hangul and other wide letters take two

@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumtoone.language import text
+from sumtoone.language.display import printable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 BINS = 15
+# Half of a line of a terminal: the numbers beside it take the other.
+_LONGEST_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,11 @@ class ClassReport:
     recall: float
     f1: float
     support: int
+
+    @property
+    def scores(self) -> tuple[float, float, float]:
+        """Precision, recall and F1."""
+        return self.precision, self.recall, self.f1
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +137,11 @@ class Report:
             "ece": self.ece,
             "confusion": self.confusion.tolist(),
             "per_class": [
-                {"class": row.name, "precision": row.precision, "recall": row.recall, "support": row.support}
+                {
+                    "class": row.name,
+                    **dict(zip(("precision", "recall", "f1"), row.scores, strict=True)),
+                    "support": row.support,
+                }
                 for row in self.per_class
             ],
             "rows": self.rows,
@@ -141,7 +153,13 @@ class Report:
         ]
         head = tuple(text(f"evaluation.{name}") for name in ("class", "precision", "recall", "f1", "support"))
         body = [
-            (row.name, f"{row.precision:.4f}", f"{row.recall:.4f}", f"{row.f1:.4f}", f"{row.support:,}")
+            (
+                printable(row.name, _LONGEST_NAME),
+                f"{row.precision:.4f}",
+                f"{row.recall:.4f}",
+                f"{row.f1:.4f}",
+                f"{row.support:,}",
+            )
             for row in self.per_class
         ]
         judged = text("evaluation.judged", rows=self.rows, classes=len(self.classes))

@@ -3,6 +3,8 @@
 The texts live in ``en.toml`` and ``ko.toml`` beside this file, under the same keys with the same
 ``{fields}``. Korean texts mark a particle that depends on the word before it as ``(은/는)``,
 ``(이/가)``, ``(을/를)``, ``(과/와)`` or ``(으로/로)``; the lookup keeps the right one.
+
+Whatever a field holds, a text is safe to print: each field is made :func:`~sumtoone.language.display.printable`.
 """
 
 from __future__ import annotations
@@ -10,13 +12,17 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.resources import files
 
+from sumtoone.language.display import LONGEST_FIELD, Filling
+
 LANGUAGES = ("en", "ko")
+# A list of names in a summary may be longer than a field of an error; 24 lines of 80 letters are a screen.
+_LONGEST_LIST = 1_920
 
 _chosen: ContextVar[str | None] = ContextVar("sumtoone_language", default=None)
 
@@ -62,8 +68,17 @@ def text(key: str, /, **fields: object) -> str:
     KeyError
         If there is no such key or a field of it is missing: a defect of the caller, not of the user.
     """
+    return _filled(key, fields, _LONGEST_LIST)
+
+
+def error_text(code: str, part: str, fields: Mapping[str, object]) -> str:
+    """Return one of the four texts of an error, short whatever its fields hold."""
+    return _filled(f"error.{code}.{part}", fields, LONGEST_FIELD)
+
+
+def _filled(key: str, fields: Mapping[str, object], longest: int) -> str:
     spoken = language()
-    filled = entries(spoken)[key].format_map(fields)
+    filled = Filling(longest).fill(entries(spoken)[key], fields)
     return _with_particles(filled) if spoken == "ko" else filled
 
 

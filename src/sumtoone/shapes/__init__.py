@@ -9,6 +9,7 @@ from typing import Any
 
 from sumtoone.errors import SumtooneError, UsageError, raise_all
 from sumtoone.language import text
+from sumtoone.language.display import quoted
 from sumtoone.shapes import drawing
 from sumtoone.shapes.parsing import NAMESPACES, names_of, parse, shortened
 from sumtoone.shapes.suggestions import Suggestion, repairs, verified
@@ -142,7 +143,7 @@ def _checked_shapes(names: Sequence[str], given: Mapping[str, Sequence[int]]) ->
             listed = shortened(", ".join(names))
             problems.append(UsageError("explain-shape-unused", name=shortened(name), names=listed))
         elif not _is_shape(shape):
-            given_shape = shortened(repr(shape))
+            given_shape = shortened(quoted(shape))
             fields = {"largest": f"{LARGEST_AXIS:,}", "limit": MOST_AXES}
             problems.append(UsageError("explain-shape-value", name=shortened(name), given=given_shape, **fields))
     raise_all(problems)

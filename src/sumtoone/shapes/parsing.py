@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from sumtoone.errors import UsageError
+from sumtoone.language.display import printable
 from sumtoone.shapes.vocabulary import (
     ALIASES,
     ATTRIBUTES,
@@ -86,10 +87,9 @@ def names_of(node: Node) -> list[str]:
     return list(dict.fromkeys([*own, *(name for part in node.inputs for name in names_of(part))]))
 
 
-def shortened(given: str, most: int = 50) -> str:
+def shortened(given: str) -> str:
     """Return a piece of what was given for an error: printable and not long."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in given)
-    return shown if len(shown) <= most else shown[: most - 1] + "…"
+    return printable(given, 50)
 
 
 def _node(tree: ast.expr, depth: int) -> Node:
