@@ -92,7 +92,6 @@ def test_other_python_threads_run_during_a_long_call_on_one_thread() -> None:
         leaf = x.clone().requires_grad_()
         results = [softmax(leaf), log_softmax(leaf)]
         column, first = torch.randn(5_000_000, 1), torch.zeros(5_000_000, dtype=torch.long)
-        many = torch.zeros(20_000_000, dtype=torch.long)
         network, rows = Network("784-128-64-10"), torch.rand(20_000, 784)
         module = native.kernels()
         scale, shift, weight, bias = torch.ones(3000), torch.zeros(3000), torch.rand(3000, 3000), torch.rand(3000)
@@ -110,7 +109,6 @@ def test_other_python_threads_run_during_a_long_call_on_one_thread() -> None:
             "cross_entropy of each row": lambda: cross_entropy(x, targets, reduction="none"),
             "cross_entropy with its gradient": lambda: torch.autograd.grad(cross_entropy(leaf, targets), leaf),
             "cross_entropy of one class": lambda: cross_entropy(column, first),
-            "check of the targets": lambda: module.all_classes(many.data_ptr(), len(many), 1),
             "probabilities": lambda: network.probabilities(rows),
             "a trainer": trainer,
             "its weights": lambda: training.exchange(0, 0, weight.data_ptr(), bias.data_ptr(), False),
@@ -129,7 +127,7 @@ def test_other_python_threads_run_during_a_long_call_on_one_thread() -> None:
         assert torch.equal(out[:1000], expected)
         print(json.dumps(found))
         """)
-    assert len(shares) == 14
+    assert len(shares) == 13
     assert {name: round(share, 2) for name, share in shares.items() if share > 0.5} == {}
 
 

@@ -99,11 +99,21 @@ void check_entropy(const Kernels& kernels, Task task, float scale) {
   const float smoothing = between(0, 2) * 0.5f;
   Exact x(task.numbers(), scale), loss(task.outer), gradient(task.numbers()), loss_alone(task.outer);
   std::unique_ptr<int64_t[]> target(new int64_t[task.outer]);
+  const auto compute = [&] {
+    bool inside = true;
+    in_portions(task.outer, [&](int64_t begin, int64_t end) {
+      inside &= kernels.entropy(x.data(), target.get(), smoothing, 0.5f, loss.data(), gradient.data(), task.count, begin, end);
+      inside &= kernels.entropy(x.data(), target.get(), smoothing, 1.0f, loss_alone.data(), nullptr, task.count, begin, end);
+    });
+    return inside;
+  };
   for (int64_t row = 0; row < task.outer; ++row) target[row] = between(0, task.count - 1);
-  in_portions(task.outer, [&](int64_t begin, int64_t end) {
-    kernels.entropy(x.data(), target.get(), smoothing, 0.5f, loss.data(), gradient.data(), task.count, begin, end);
-    kernels.entropy(x.data(), target.get(), smoothing, 1.0f, loss_alone.data(), nullptr, task.count, begin, end);
-  });
+  const int64_t strange = between(0, task.outer - 1), usual = target[strange];
+  const int64_t outside[] = {-1, task.count, 1'000'000'000, std::numeric_limits<int64_t>::min()};
+  target[strange] = outside[between(0, 3)];
+  if (compute()) fail(kernels, "a target outside", task, 0, 1);
+  target[strange] = usual;
+  if (!compute()) fail(kernels, "targets inside", task, 1, 0);
   for (int64_t row = 0; row < task.outer; ++row) {
     const double l = log_sum(x, task, row, 0);
     double mean = 0;

@@ -54,17 +54,15 @@ def cross_entropy(logits_NK: Tensor, target_N: Tensor, label_smoothing: float, r
     """Return the loss, reduced, or None as :func:`softmax` does, or if a target is outside [0, K)."""
     if watched() or not (is_plain(logits_NK) and is_plain(target_N, torch.int64)):
         return None
-    module = kernels()
-    assert module is not None, "is_plain() was asked"
-    target_N = target_N.contiguous()
-    rows = len(target_N)
-    held_N = target_N.data if rows > _SMALL else target_N
-    if not module.all_classes(held_N.data_ptr(), rows, logits_NK.shape[1]):
+    if not _wants_gradient(logits_NK):
+        return _entropy(logits_NK, target_N, label_smoothing, reduction, None)
+    gradient_NK = torch.empty_like(logits_NK, memory_format=torch.contiguous_format)
+    loss = _entropy(logits_NK, target_N, label_smoothing, reduction, gradient_NK)
+    if loss is None:
         return None
-    if _wants_gradient(logits_NK):
-        loss: Tensor = _CrossEntropy.apply(logits_NK, target_N, label_smoothing, reduction)  # type: ignore[no-untyped-call]
-        return loss
-    return _entropy(logits_NK, target_N, label_smoothing, reduction, None)
+    computed = loss, gradient_NK
+    recorded: Tensor = _CrossEntropy.apply(logits_NK, target_N, computed, label_smoothing, reduction)  # type: ignore[no-untyped-call]
+    return recorded
 
 
 def into(out: Tensor, x: Tensor, dim: int, *, logarithm: bool) -> bool:
@@ -126,18 +124,18 @@ def _compute(operation: int, x: Tensor, dim: int, out: Tensor, gradient: Tensor 
 
 def _entropy(
     logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str, gradient: Tensor | None
-) -> Tensor:
-    """Return the loss and fill ``gradient`` with that of what is returned, if it is asked for."""
+) -> Tensor | None:
+    """Return the loss and fill ``gradient`` with that of what is returned, if it is asked for; None as above."""
     x, threads = logits_NK, 1
     if x.numel() > _SMALL:
         x, target_N, threads = x.data, target_N.data, torch.get_num_threads()
-    x = x.contiguous()
+    x, target_N = x.contiguous(), target_N.contiguous()
     rows, classes = x.shape
     assert target_N.shape == (rows,), "checked by functional"
     loss = torch.empty((rows,) if reduction == "none" else (), dtype=torch.float32, device=_CPU)
     module = kernels()
     assert module is not None, "is_plain() was asked"
-    module.entropy(
+    inside = module.entropy(
         x.data_ptr(),
         target_N.data_ptr(),
         label_smoothing,
@@ -148,7 +146,7 @@ def _entropy(
         classes,
         threads,
     )
-    return loss
+    return loss if inside else None
 
 
 class _Normalised(torch.autograd.Function):
@@ -174,27 +172,34 @@ class _Normalised(torch.autograd.Function):
 
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str) -> Tensor:
+    def forward(
+        ctx: Any,
+        logits_NK: Tensor,
+        target_N: Tensor,
+        computed: tuple[Tensor, Tensor],
+        label_smoothing: float,
+        reduction: str,
+    ) -> Tensor:
         ctx.label_smoothing, ctx.reduction = label_smoothing, reduction
         # Beside the saved tensors: logits that change between loss and backward pass are none of its business.
-        ctx.gradient_NK = torch.empty_like(logits_NK, memory_format=torch.contiguous_format)
+        loss, ctx.gradient_NK = computed
         ctx.save_for_backward(logits_NK, target_N)
-        return _entropy(logits_NK, target_N, label_smoothing, reduction, ctx.gradient_NK)
+        return loss
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         (g,) = gradients
         if ctx.reduction == "none":
             g = g[:, None]
         if torch.is_grad_enabled() or ctx.gradient_NK is None:
-            return _differentiable_gradient(ctx) * g, None, None, None
+            return _differentiable_gradient(ctx) * g, None, None, None, None
         gradient_NK: Tensor = ctx.gradient_NK
         if _get_current_graph_task_keep_graph() or watched() or not is_plain(g):
-            return gradient_NK * g, None, None, None
+            return gradient_NK * g, None, None, None, None
         ctx.gradient_NK = None  # nobody asks for it again: no copy
         if ctx.reduction == "none" or float(g) != 1.0:
             gradient_NK.mul_(g)
-        return gradient_NK, None, None, None
+        return gradient_NK, None, None, None, None
 
 
 def _differentiable_gradient(ctx: Any) -> Tensor:

@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -91,8 +92,9 @@ void compute(int operation, uintptr_t x, uintptr_t g, uintptr_t out, int64_t out
 
 enum Reduction { kNone, kMean, kSum };
 
-// The loss of each row, or the mean or sum of them all; the gradient is that of what is returned.
-void entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uintptr_t loss, uintptr_t gradient,
+// The loss of each row, or the mean or sum of them all; the gradient is that of what is returned. False where a target is
+// not in [0, count): then neither is to be used.
+bool entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uintptr_t loss, uintptr_t gradient,
              int64_t rows, int64_t count, int threads) {
   const Release released(rows * count);
   if (gradient) sumtoone::expect_writing((void*)gradient, (size_t)(rows * count) * sizeof(float));
@@ -100,21 +102,16 @@ void entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uint
   float* row_loss = kept ? kept.get() : (float*)loss;
   const float scale = reduction == kMean ? 1.0f / (float)rows : 1.0f;
   const Kernels& kernels = *chosen;
+  std::atomic<bool> inside{true};
   share_out(rows, rows * count, threads, [&](int64_t begin, int64_t end) {
-    kernels.entropy((const float*)x, (const int64_t*)target, smoothing, scale, row_loss, (float*)gradient, count, begin,
-                    end);
+    if (!kernels.entropy((const float*)x, (const int64_t*)target, smoothing, scale, row_loss, (float*)gradient, count,
+                         begin, end))
+      inside = false;
   });
-  if (reduction == kNone) return;
+  if (reduction == kNone) return inside;
   double total = 0.0;
   for (int64_t row = 0; row < rows; ++row) total += (double)row_loss[row];
   *(float*)loss = (float)(reduction == kMean ? total / (double)rows : total);
-}
-
-bool all_classes(uintptr_t target, int64_t rows, int64_t classes) {
-  const Release released(rows);
-  const int64_t* from = (const int64_t*)target;
-  bool inside = true;
-  for (int64_t row = 0; row < rows; ++row) inside &= (uint64_t)from[row] < (uint64_t)classes;
   return inside;
 }
 
@@ -216,7 +213,6 @@ NB_MODULE(_kernels, module) {
   sumtoone::Pool::shared();  // from here on a fork is noticed
   module.def("compute", &compute);
   module.def("entropy", &entropy);
-  module.def("all_classes", &all_classes);
   module.def("choose", &choose);
   module.def("instruction_sets", &instruction_sets);
   nb::class_<sumtoone::Trainer>(module, "Trainer")

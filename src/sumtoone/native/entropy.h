@@ -10,16 +10,19 @@ namespace SUMTOONE_ISA {
 
 struct EntropyTask {
   const float* x;
-  const int64_t* target;  // each in [0, count), as the caller has checked: see target_of
+  const int64_t* target;
   float smoothing;
   float scale;  // of the gradient
   float* loss;
   float* gradient;  // or null where nobody asks for it
   int64_t count;
 
-  // Read once: another thread may write to it after the check, and no address may follow what it writes.
-  int64_t target_of(int64_t row) const {
-    return (int64_t)std::min((uint64_t)target[row], (uint64_t)count - 1);
+  // Read once, for another thread may write to it meanwhile; one that is not in [0, count) is told, and stands for 0.
+  int64_t target_of(int64_t row, bool& inside) const {
+    const uint64_t found = __atomic_load_n((const uint64_t*)target + row, __ATOMIC_RELAXED);
+    if (__builtin_expect(found < (uint64_t)count, 1)) return (int64_t)found;
+    inside = false;
+    return 0;
   }
 };
 
@@ -50,7 +53,7 @@ inline __attribute__((noinline)) EntropyColumns entropy_columns(Vector* x, int64
 
 // kWidth rows at once, `filled` of them there: what turns them, what writes their gradient.
 template <class Turn, class Put>
-[[gnu::always_inline]] inline void entropy_of_turned(const EntropyTask& task, int64_t row, int filled, Vector* columns,
+[[gnu::always_inline]] inline bool entropy_of_turned(const EntropyTask& task, int64_t row, int filled, Vector* columns,
                                                      Turn turn_rows, Put put) {
   alignas(64) float maxima[kWidth], log_totals[kWidth], differences[kWidth];
   turn_rows(columns, task.x + row * task.count, filled);
@@ -59,31 +62,36 @@ template <class Turn, class Put>
   store(log_totals, found.log_total);
   store(differences, found.differences);
   int64_t targets[kWidth];
-  for (int r = 0; r < filled; ++r) targets[r] = task.target_of(row + r);
-  asm("" : "+m"(targets));  // they are not read again
+  bool inside = true;
+  for (int r = 0; r < filled; ++r) targets[r] = task.target_of(row + r, inside);
   for (int r = 0; r < filled; ++r)
     task.loss[row + r] = row_loss(task.x[(row + r) * task.count + targets[r]], maxima[r], log_totals[r], differences[r],
                                   task.count, task.smoothing);
-  if (!task.gradient) return;
+  if (!task.gradient) return inside;
   float* to = task.gradient + row * task.count;
   put(to, columns, filled);
   const float more = (1.0f - task.smoothing) * task.scale;
   for (int r = 0; r < filled; ++r) to[r * task.count + targets[r]] -= more;
+  return inside;
 }
 
 template <int Count>
-inline void entropy_of_short_rows(const EntropyTask& task, int64_t begin, int64_t end) {
+inline bool entropy_of_short_rows(const EntropyTask& task, int64_t begin, int64_t end) {
   Vector columns[Count];
+  bool inside = true;
   for (int64_t row = begin; row < end; row += kWidth)
-    entropy_of_turned(task, row, (int)std::min<int64_t>(kWidth, end - row), columns, turn<Count>, put_rows<Count>);
+    inside &= entropy_of_turned(task, row, (int)std::min<int64_t>(kWidth, end - row), columns, turn<Count>, put_rows<Count>);
+  return inside;
 }
 
-inline void entropy_of_medium_rows(const EntropyTask& task, int64_t begin, int64_t end) {
+inline bool entropy_of_medium_rows(const EntropyTask& task, int64_t begin, int64_t end) {
   Vector columns[kMediumRow];
   const auto turn_rows = [&](Vector* to, const float* rows, int filled) { turn_medium(to, rows, task.count, filled); };
   const auto put = [&](float* to, const Vector* from, int filled) { put_medium(to, from, task.count, filled); };
+  bool inside = true;
   for (int64_t row = begin; row < end; row += kWidth)
-    entropy_of_turned(task, row, (int)std::min<int64_t>(kWidth, end - row), columns, turn_rows, put);
+    inside &= entropy_of_turned(task, row, (int)std::min<int64_t>(kWidth, end - row), columns, turn_rows, put);
+  return inside;
 }
 
 // The loss of one row along memory; its gradient, times `scale`, goes to `out`, which may be null.
@@ -102,18 +110,21 @@ inline float entropy_of_row(const float* x, int64_t count, int64_t target, float
   return row_loss(x[target], maximum, total.logarithm()[0], differences, count, smoothing);
 }
 
-inline void entropy(const EntropyTask& task, int64_t begin, int64_t end) {
+// False where a target is none of the classes; the results are then not to be used.
+inline bool entropy(const EntropyTask& task, int64_t begin, int64_t end) {
+  bool inside = true;
   if (task.count <= kWidth) {
-    with_count(task.count, [&](auto known) { entropy_of_short_rows<decltype(known)::value>(task, begin, end); });
+    with_count(task.count, [&](auto known) { inside = entropy_of_short_rows<decltype(known)::value>(task, begin, end); });
   } else if (task.count <= kMediumRow) {
-    entropy_of_medium_rows(task, begin, end);
+    inside = entropy_of_medium_rows(task, begin, end);
   } else {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t place = row * task.count;
-      task.loss[row] = entropy_of_row(task.x + place, task.count, task.target_of(row), task.smoothing, task.scale,
-                                      task.gradient ? task.gradient + place : nullptr);
+      task.loss[row] = entropy_of_row(task.x + place, task.count, task.target_of(row, inside), task.smoothing,
+                                      task.scale, task.gradient ? task.gradient + place : nullptr);
     }
   }
+  return inside;
 }
 
 }  // namespace SUMTOONE_ISA

@@ -27,9 +27,9 @@ void compute_any(int operation, const float* x, const float* g, float* out, int6
   }
 }
 
-void entropy_any(const float* x, const int64_t* target, float smoothing, float scale, float* loss, float* gradient,
+bool entropy_any(const float* x, const int64_t* target, float smoothing, float scale, float* loss, float* gradient,
                  int64_t count, int64_t begin, int64_t end) noexcept {
-  entropy(EntropyTask{x, target, smoothing, scale, loss, gradient, count}, begin, end);
+  return entropy(EntropyTask{x, target, smoothing, scale, loss, gradient, count}, begin, end);
 }
 
 }  // namespace

@@ -26,8 +26,9 @@ struct Kernels {
   int64_t (*units)(int64_t outer, int64_t inner) noexcept;
   void (*compute)(int operation, const float* x, const float* g, float* out, int64_t count, int64_t inner,
                   int64_t begin, int64_t end) noexcept;
-  // The gradient is multiplied by `scale`; null where nobody asks for it.
-  void (*entropy)(const float* x, const int64_t* target, float smoothing, float scale, float* loss, float* gradient,
+  // The gradient is multiplied by `scale`; null where nobody asks for it. False where a target is not in [0, count): then
+  // the results are not to be used.
+  bool (*entropy)(const float* x, const int64_t* target, float smoothing, float scale, float* loss, float* gradient,
                   int64_t count, int64_t begin, int64_t end) noexcept;
   int64_t width, panel;  // floats of a vector and columns of a panel
   Steps steps;
