@@ -124,9 +124,9 @@ def test_wrong_options_come_together(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["train", "--epochs", "0", "--lr", "-1"]) == 2
     assert capsys.readouterr().err == (
         "sumtoone: epochs is a whole number [training-count]\n"
-        "  expected: a whole number from 1\n"
+        "  expected: a whole number from 1 to 1,000,000\n"
         "  got: 0\n"
-        "  try: choose a whole number from 1\n"
+        "  try: choose a whole number from 1 to 1,000,000\n"
         "lr is a positive number [training-positive]\n"
         "  expected: a finite number above 0\n"
         "  got: -1.0\n"

@@ -14,15 +14,15 @@ from sumtoone.language import speaking
 
 
 def _problem(name: str = "epochs") -> UsageError:
-    return UsageError("training-count", name=name, given="0", low=1)
+    return UsageError("training-count", name=name, given="0", low=1, high=9)
 
 
 def test_an_error_says_what_was_expected_what_came_and_what_to_do() -> None:
     assert str(_problem()) == (
         "epochs is a whole number [training-count]\n"
-        "  expected: a whole number from 1\n"
+        "  expected: a whole number from 1 to 9\n"
         "  got: 0\n"
-        "  try: choose a whole number from 1"
+        "  try: choose a whole number from 1 to 9"
     )
 
 
@@ -30,7 +30,7 @@ def test_the_same_error_reads_in_korean() -> None:
     error = _problem()
     with speaking("ko"):
         assert str(error) == (
-            "epochs는 정수입니다 [training-count]\n"
+            "epochs는 정수여야 합니다 [training-count]\n"
             "  기대한 것: 1 이상의 정수\n"
             "  받은 것: 0\n"
             "  해 볼 것: 1 이상의 정수를 고르세요"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -35,14 +36,14 @@ def test_options_round_trip_through_json(options: TrainingOptions) -> None:
 @pytest.mark.parametrize(
     ("given", "message", "hint"),
     [
-        ({"epochs": 0}, "epochs is a whole number", "choose a whole number from 1"),
-        ({"epochs": 2.0}, "epochs is a whole number", "choose a whole number from 1"),
-        ({"epochs": True}, "epochs is a whole number", "choose a whole number from 1"),
-        ({"batch_size": -1}, "batch_size is a whole number", "choose a whole number from 1"),
-        ({"seed": -1}, "seed is a whole number", "choose a whole number from 0"),
-        ({"seed": 2**63}, "seed is a whole number", "choose a whole number from 0"),
-        ({"threads": 0}, "threads is a whole number", "choose a whole number from 1"),
-        ({"early_stopping": 0}, "early_stopping is a whole number", "choose a whole number from 1"),
+        ({"epochs": 0}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
+        ({"epochs": 2.0}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
+        ({"epochs": True}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
+        ({"batch_size": -1}, "batch_size is a whole number", "choose a whole number from 1 to 100,000,000"),
+        ({"seed": -1}, "seed is a whole number", "choose a whole number from 0 to 9,223,372,036,854,775,807"),
+        ({"seed": 2**63}, "seed is a whole number", "choose a whole number from 0 to 9,223,372,036,854,775,807"),
+        ({"threads": 0}, "threads is a whole number", "choose a whole number from 1 to 1,024"),
+        ({"early_stopping": 0}, "early_stopping is a whole number", "choose a whole number from 1 to 1,000,000"),
         ({"lr": 0}, "lr is a positive number", "lr=0.01, or leave it out"),
         ({"lr": math.nan}, "lr is a positive number", "lr=0.01, or leave it out"),
         ({"lr": "0.1"}, "lr is a positive number", "lr=0.01, or leave it out"),
@@ -51,6 +52,13 @@ def test_options_round_trip_through_json(options: TrainingOptions) -> None:
         ({"momentum": 1}, "momentum is a share", "momentum=0 turns it off"),
         ({"label_smoothing": 1.0}, "label_smoothing is a share", "label_smoothing=0 turns it off"),
         ({"nesterov": True, "momentum": 0}, "Nesterov's step needs momentum", "momentum=0.9, or nesterov=False"),
+        ({"nesterov": True, "optimizer": "adam"}, "Nesterov's step is one of sgd's", "--optimizer sgd, or leave nesterov out"),
+        ({"nesterov": "no"}, "nesterov cannot be this", "nesterov=True"),
+        ({"nesterov": [[1]]}, "nesterov cannot be this", "nesterov=True"),
+        ({"lr": 10**400}, "lr is a positive number", "lr=0.01, or leave it out"),
+        ({"weight_decay": 10**400}, "weight_decay is a number, not below 0", "weight_decay=0 turns it off"),
+        ({"threads": 100_000}, "threads is a whole number", "choose a whole number from 1 to 1,024"),
+        ({"epochs": 10**5000}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
         ({"optimizer": "adamx"}, "optimizer cannot be this", "did you mean adam?"),
         ({"schedule": "one_cycle"}, "schedule cannot be this", "did you mean one-cycle?"),
         ({"engine": "fast"}, "engine cannot be this", "choose one of auto, plain, fused"),
@@ -90,3 +98,15 @@ def test_optimizers_have_their_own_defaults(optimizer: str, rate: float, decay: 
     options = TrainingOptions(optimizer=optimizer)
     assert (options.learning_rate, options.decay) == (rate, decay)
     assert (TrainingOptions(lr=1.5).learning_rate, TrainingOptions(weight_decay=0).decay) == (1.5, 0)
+
+
+@pytest.mark.parametrize("document", [[], None, 3, "epochs", [["epochs", 1]], {1: 2}, {"cls": 1}, {"self": 1}])
+def test_what_is_no_document_of_options(document: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        TrainingOptions.from_json(document)
+    assert caught.value.code in ("training-document", "training-option")
+
+
+def test_files_of_old_hold_an_option_that_was_not_heeded() -> None:
+    document = {**TrainingOptions(optimizer="sgd").to_json(), "optimizer": "adam", "nesterov": True}
+    assert TrainingOptions.from_json(document) == TrainingOptions(optimizer="adam")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from sumtoone.errors import SumtooneError, UsageError, raise_all
+from sumtoone.language.display import quoted
 from sumtoone.specification import did_you_mean
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
@@ -19,7 +20,14 @@ DEVICES = ("auto", "cpu", "cuda")
 # Where training of such networks goes well with batches of 64; found on the validation rows of digits and MNIST.
 _DEFAULT_LR = {"adamw": 0.005, "adam": 0.002, "sgd": 0.05}
 _DEFAULT_DECAY = {"adamw": 0.3, "adam": 0.0, "sgd": 0.0001}
-_LARGEST_SEED = 2**63 - 1
+# The least and the most of each count. More threads than this a machine's OpenMP library does not survive.
+COUNTS = {
+    "epochs": (1, 1_000_000),
+    "batch_size": (1, 100_000_000),
+    "early_stopping": (1, 1_000_000),
+    "threads": (1, 1_024),
+    "seed": (0, 2**63 - 1),
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class TrainingOptions:
         raise_all([UsageError(code, **details) for code, details in _complaints(self)])
 
     @classmethod
-    def of(cls, **given: Any) -> TrainingOptions:
+    def of(cls, /, **given: Any) -> TrainingOptions:
         """Build from keywords; an unknown name is reported with the nearest known one."""
         known = [field.name for field in fields(cls)]
         problems: list[SumtooneError] = [
@@ -117,20 +125,26 @@ class TrainingOptions:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TrainingOptions:
-        """Return the value that :meth:`to_json` wrote."""
-        return cls.of(**document)
+        """Return the value that :meth:`to_json` wrote; :class:`UsageError` where the document is none."""
+        if not isinstance(document, Mapping) or not all(isinstance(name, str) for name in document):
+            raise UsageError("training-document", given=quoted(document))
+        # Files of old may hold it beside an optimizer that never heeded it.
+        unheeded = {"nesterov": False} if document.get("optimizer") != "sgd" else {}
+        return cls.of(**{**document, **unheeded})
 
 
 def _hint(name: str, known: list[str]) -> str:
     return did_you_mean(name, [option.replace("_", "-") for option in known]).replace("-", "_")
 
 
-def _is_whole(value: object, low: int, high: int = _LARGEST_SEED) -> bool:
+def _is_whole(value: object, low: int, high: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
 def _is_number(value: object, accepts: Callable[[float], bool]) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and accepts(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max and accepts(value)
 
 
 def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]:
@@ -139,25 +153,27 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
 
     def check(name: str, right: bool, code: str, **details: object) -> None:
         if not right:
-            found.append((code, {"name": name, "given": repr(getattr(options, name)), **details}))
+            found.append((code, {"name": name, "given": quoted(getattr(options, name)), **details}))
 
     for name, known in _CHOICES.items():
         value = getattr(options, name)
         # Nearness of spelling misleads here: "gpu" is near "cpu", "float64" near "bfloat16".
         hint = did_you_mean("" if name in ("device", "precision") else value, known)
-        check(name, value in known, "training-choice", known=", ".join(known), hint=hint)
-    for name in ("epochs", "batch_size"):
-        check(name, _is_whole(getattr(options, name), 1), "training-count", low=1)
-    check("seed", _is_whole(options.seed, 0), "training-count", low=0)
-    for name in ("early_stopping", "threads"):
+        check(name, isinstance(value, str) and value in known, "training-choice", known=", ".join(known), hint=hint)
+    for name, (low, high) in COUNTS.items():
         value = getattr(options, name)
-        check(name, value is None or _is_whole(value, 1), "training-count", low=1)
+        left_out = value is None and name in ("early_stopping", "threads")
+        check(name, left_out or _is_whole(value, low, high), "training-count", low=low, high=f"{high:,}")
     check("lr", options.lr is None or _is_number(options.lr, lambda lr: lr > 0), "training-positive")
     decay = options.weight_decay
     check("weight_decay", decay is None or _is_number(decay, lambda value: value >= 0), "training-not-negative")
     for name in ("momentum", "label_smoothing"):
         check(name, _is_number(getattr(options, name), lambda share: 0 <= share < 1), "training-share")
-    check("nesterov", not (options.nesterov and options.momentum == 0), "training-nesterov")
+    check("nesterov", isinstance(options.nesterov, bool), "training-choice", known="True, False", hint="nesterov=True")
+    if options.nesterov is True:
+        moves = options.momentum != 0
+        check("nesterov", moves, "training-nesterov")
+        check("nesterov", not moves or options.optimizer == "sgd", "training-nesterov-sgd")
     return found
 
 

@@ -20,6 +20,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from sumtoone.errors import UsageError
+from sumtoone.options import COUNTS
 from sumtoone.training.fused import takes as fused_takes
 from sumtoone.training.interruption import interruptible
 from sumtoone.training.state import Plan
@@ -64,9 +65,11 @@ def _threads_named() -> int | None:
     named = os.environ.get("SUMTOONE_THREADS", "")
     if not named:
         return None
-    if not (named.isascii() and named.isdigit() and int(named) > 0):
-        raise UsageError("training-count", name="SUMTOONE_THREADS", given=repr(named), low=1)
-    return int(named)
+    low, high = COUNTS["threads"]
+    number = int(named) if named.isascii() and named.isdigit() and len(named) <= 18 else 0
+    if not low <= number <= high:
+        raise UsageError("training-count", name="SUMTOONE_THREADS", given=repr(named), low=low, high=f"{high:,}")
+    return number
 
 
 def _suited(plan: Plan) -> int:
