@@ -31,9 +31,9 @@ def test_the_same_error_reads_in_korean() -> None:
     with speaking("ko"):
         assert str(error) == (
             "epochs는 정수여야 합니다 [training-count]\n"
-            "  기대한 것: 1 이상의 정수\n"
+            "  기대한 것: 1부터 9까지의 정수\n"
             "  받은 것: 0\n"
-            "  해 볼 것: 1 이상의 정수를 고르세요"
+            "  해 볼 것: 1부터 9까지의 정수를 고르세요"
         )
 
 

@@ -52,7 +52,11 @@ def test_options_round_trip_through_json(options: TrainingOptions) -> None:
         ({"momentum": 1}, "momentum is a share", "momentum=0 turns it off"),
         ({"label_smoothing": 1.0}, "label_smoothing is a share", "label_smoothing=0 turns it off"),
         ({"nesterov": True, "momentum": 0}, "Nesterov's step needs momentum", "momentum=0.9, or nesterov=False"),
-        ({"nesterov": True, "optimizer": "adam"}, "Nesterov's step is one of sgd's", "--optimizer sgd, or leave nesterov out"),
+        (
+            {"nesterov": True, "optimizer": "adam"},
+            "Nesterov's step is one of sgd's",
+            "--optimizer sgd, or leave nesterov out",
+        ),
         ({"nesterov": "no"}, "nesterov cannot be this", "nesterov=True"),
         ({"nesterov": [[1]]}, "nesterov cannot be this", "nesterov=True"),
         ({"lr": 10**400}, "lr is a positive number", "lr=0.01, or leave it out"),
