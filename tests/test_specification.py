@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -193,3 +195,18 @@ def test_parameters_are_what_torch_counts(sizes: tuple[int, ...]) -> None:
 
 def test_no_near_name_lists_all() -> None:
     assert did_you_mean("zzz", ["relu", "tanh"]) == "choose one of relu, tanh"
+
+
+@pytest.mark.parametrize("given", ["-" * 1_000_000, "x-" * 500_000, "1-" * 500_000, [1] * 1_000_000])
+def test_however_long_it_is_there_is_one_complaint(given: Any) -> None:
+    with pytest.raises(SpecificationError) as caught:
+        Specification.parse(given)
+    assert caught.value.code == "specification-deep"
+    assert len(str(caught.value)) < 400
+
+
+def test_a_number_without_a_decimal_form() -> None:
+    with pytest.raises(SpecificationError) as caught:
+        Specification.parse([784, 10**5000, 10])
+    assert caught.value.code == "specification-size"
+    assert "<int of 16610 bits>" in caught.value.got

@@ -106,6 +106,9 @@ def _parse(given: str) -> tuple[int, ...]:
     if not string:
         raise SpecificationError("specification-empty")
     parts = [part.strip() for part in string.translate(_DASHES).split("-")]
+    if len(parts) > MOST_SIZES:
+        # One complaint for a million dashes, not a million.
+        raise SpecificationError("specification-deep", limit=MOST_SIZES, count=len(parts))
     problems: list[SpecificationError] = []
     for place, part in enumerate(parts, start=1):
         if not part:
@@ -132,7 +135,8 @@ def _number_hint(part: str) -> str:
 
 
 def _size_problems(sizes: tuple[int, ...]) -> list[SpecificationError]:
-    given = _short("-".join(map(str, sizes[:20])))
+    # A number of thousands of digits has no decimal form in Python.
+    given = _short("-".join(str(size) if abs(size) < 10**18 else "…" for size in sizes[:20]))
     if not sizes:
         return [SpecificationError("specification-empty")]
     if len(sizes) == 1:
