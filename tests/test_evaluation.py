@@ -6,6 +6,7 @@ import json
 import math
 from bisect import bisect_left
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from sumtoone import fit, load
 from sumtoone.data.dataset import Split
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UsageError
@@ -25,6 +27,8 @@ from sumtoone.options import TrainingOptions
 from sumtoone.runs import History, Run
 
 Case = tuple[np.ndarray, np.ndarray]
+
+_SPLIT = "evaluate(run, data.test), or Split(inputs, labels) of your own tensors"
 
 
 def drawn(seed: int, rows: int, classes: int, *, flat: float = 0.5) -> Case:
@@ -465,3 +469,22 @@ def test_a_batch_size_that_is_none(batch_size: object) -> None:
     with pytest.raises(UsageError) as caught:
         evaluate(run_of(Network("4-3")), split(5, 4), batch_size=batch_size)  # type: ignore[arg-type]
     assert caught.value.got == repr(batch_size)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "got", "hint"),
+    [
+        (("run", "data"), "evaluation-split", "Dataset", "evaluate(run, data.test), once, at the end"),
+        (("run", None), "evaluation-split", "NoneType", _SPLIT),
+        (("run", "digits"), "evaluation-split", "str", _SPLIT),
+        (("network", "test"), "evaluation-run", "Network", "run = fit(network, data), then evaluate(run, data.test)"),
+        ((None, "test"), "evaluation-run", "NoneType", "run = fit(network, data), then evaluate(run, data.test)"),
+    ],
+)
+def test_what_cannot_be_judged(arguments: Any, code: str, got: str, hint: str) -> None:
+    data, network = load("digits"), Network("784-10")
+    kinds = {"run": fit(network, data, epochs=1), "data": data, "network": network, "test": data.test}
+    given: Any = [kinds.get(argument, argument) for argument in arguments]
+    with pytest.raises(DtypeError) as caught:
+        evaluate(*given)
+    assert (caught.value.code, caught.value.got, caught.value.try_) == (code, got, hint)

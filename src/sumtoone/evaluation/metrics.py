@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 from sumtoone.evaluation.report import ClassReport, Reliability, Report
+from sumtoone.language import text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -66,6 +67,7 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError("evaluation-batch-size", given=repr(batch_size))
+    _check_arguments(run, split)
     rows, features = split.inputs.shape
     if rows == 0:
         raise DataError("evaluation-empty")
@@ -75,6 +77,17 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
     check_labels(split.labels.numpy(), len(run.classes))
     parts = [run.probabilities(split.inputs[start : start + batch_size]) for start in range(0, rows, batch_size)]
     return report_from(torch.cat(parts), split.labels, run.classes)
+
+
+def _check_arguments(run: object, split: object) -> None:
+    """Raise :class:`DtypeError` for what cannot judge or be judged; most often a data set in place of a split."""
+    from sumtoone.data.dataset import Dataset, Split
+
+    if not isinstance(split, Split):
+        hint = text("evaluation.write-test" if isinstance(split, Dataset) else "evaluation.write-split")
+        raise DtypeError("evaluation-split", kind=type(split).__name__, hint=hint)
+    if not all(hasattr(run, name) for name in ("preprocessing", "classes", "probabilities")):
+        raise DtypeError("evaluation-run", kind=type(run).__name__)
 
 
 def report_from(probabilities: Tensor | ArrayLike, labels: Tensor | ArrayLike, classes: Sequence[str]) -> Report:
