@@ -209,8 +209,8 @@ def test_the_document_is_the_promised_one() -> None:
         "ece": pytest.approx(0.625),
         "confusion": [[1, 1], [0, 0]],
         "per_class": [
-            {"class": "고양이", "precision": 1.0, "recall": 0.5, "support": 2},
-            {"class": "dog", "precision": 0.0, "recall": 0.0, "support": 0},
+            {"class": "고양이", "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2},
+            {"class": "dog", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
         ],
         "rows": 2,
     }
