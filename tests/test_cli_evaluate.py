@@ -91,7 +91,7 @@ def test_the_document_is_the_reports(digits: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     document = json.loads(result.stdout)
     assert list(document) == ["accuracy", "nll", "brier", "ece", "confusion", "per_class", "rows"]
-    assert list(document["per_class"][0]) == ["class", "precision", "recall", "support"]
+    assert list(document["per_class"][0]) == ["class", "precision", "recall", "f1", "support"]
     assert document == s1.evaluate(s1.open_run(digits), s1.load("digits").test).to_json()
 
 

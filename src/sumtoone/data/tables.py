@@ -50,11 +50,14 @@ def read(path: Path, label: str = "label") -> Dataset:
     if len(raw.dictionary) > limits.MOST_CLASSES:
         count = {"count": len(raw.dictionary), "limit": limits.MOST_CLASSES}
         raise DataError("data-many-classes", where=limits.shown(where), **count)
-    labels, classes = number_distinct(*_coded(raw, raw.dictionary.to_pylist()), where=where)
+    # Arrow hands texts on that it has not decoded: what is no UTF-8 shows here.
+    with limits.foreign(path, f"data-{path.suffix.lower()[1:]}-broken"):
+        named = raw.dictionary.to_pylist()
+        part_of = None if parts is None else _checked_parts(path, parts)
+    labels, classes = number_distinct(*_coded(raw, named), where=where)
     del raw
-    if parts is None:
+    if part_of is None:
         return assemble(path.name, inputs, labels, classes=classes, image_shape=None)
-    part_of = _checked_parts(path, parts)
     pairs: dict[str, Pair] = {
         part: (inputs[part_of == number], labels[part_of == number])
         for number, part in enumerate(PARTS)

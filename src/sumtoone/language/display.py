@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Four texts with a few such fields each make an error; it should not fill more than a screen.
-LONGEST_FIELD = 300
+LONGEST_FIELD = 600
 
 
 def printable(value: object, longest: int = LONGEST_FIELD) -> str:
