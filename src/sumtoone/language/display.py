@@ -13,6 +13,7 @@ from typing import Any
 
 # Four texts with a few such fields each make an error; it should not fill more than a screen.
 LONGEST_FIELD = 600
+_CONTAINERS = (list, tuple, dict, set, frozenset, bytes, bytearray)
 
 
 def printable(value: object, longest: int = LONGEST_FIELD) -> str:
@@ -55,6 +56,8 @@ class Filling(string.Formatter):
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """Return one field as it is shown."""
+        if isinstance(value, _CONTAINERS):
+            return printable(quoted(value), self._longest)  # whole, it might be millions of items
         try:
             value = format(value, format_spec)
         except Exception:
