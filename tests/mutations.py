@@ -76,7 +76,9 @@ def torn(content: bytes, drawn: random.Random) -> bytes:
     for _ in range(drawn.choice([1, 1, 3, 20])):
         changed[drawn.randrange(len(changed))] = drawn.randrange(256)
     place, end = sorted((drawn.randrange(len(changed)), drawn.randrange(len(changed))))
-    return bytes(drawn.choice([changed, changed[:place], changed[:place] + changed[end:], changed + changed[place:end]]))
+    return bytes(
+        drawn.choice([changed, changed[:place], changed[:place] + changed[end:], changed + changed[place:end]])
+    )
 
 
 class Folders:
@@ -110,7 +112,9 @@ class Folders:
         elif name == "history.jsonl":
             rows = [json.loads(line) for line in files[name].splitlines()]
             rows = mutated(rows, drawn) if drawn.random() < 0.9 else [drawn.choice(ODD)]
-            lines = [json.dumps(row) for row in rows] if isinstance(rows, list) else ["[" * drawn.choice([900, 100_000])]
+            lines = (
+                [json.dumps(row) for row in rows] if isinstance(rows, list) else ["[" * drawn.choice([900, 100_000])]
+            )
             files[name] = "\n".join(lines).encode()
         else:
             changed = mutated(document, drawn)

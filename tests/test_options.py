@@ -49,6 +49,7 @@ def test_options_round_trip_through_json(options: TrainingOptions) -> None:
         ({"lr": "0.1"}, "lr is a positive number", "lr=0.01, or leave it out"),
         ({"weight_decay": -1}, "weight_decay is a number, not below 0", "weight_decay=0 turns it off"),
         ({"weight_decay": math.inf}, "weight_decay is a number, not below 0", "weight_decay=0 turns it off"),
+        ({"momentum": 0.3}, "Momentum is one of sgd's", "--optimizer sgd, or leave momentum out"),
         ({"momentum": 1}, "momentum is a share", "momentum=0 turns it off"),
         ({"label_smoothing": 1.0}, "label_smoothing is a share", "label_smoothing=0 turns it off"),
         ({"nesterov": True, "momentum": 0}, "Nesterov's step needs momentum", "momentum=0.9, or nesterov=False"),
@@ -114,3 +115,12 @@ def test_what_is_no_document_of_options(document: Any) -> None:
 def test_files_of_old_hold_an_option_that_was_not_heeded() -> None:
     document = {**TrainingOptions(optimizer="sgd").to_json(), "optimizer": "adam", "nesterov": True}
     assert TrainingOptions.from_json(document) == TrainingOptions(optimizer="adam")
+
+
+def test_changed_options_are_checked_as_new_ones_are() -> None:
+    options = TrainingOptions(optimizer="sgd", momentum=0.5, epochs=3)
+    assert options.changed(momentum=0.3, seed=2) == TrainingOptions(optimizer="sgd", momentum=0.3, epochs=3, seed=2)
+    assert options.changed(optimizer="adam") == TrainingOptions(optimizer="adam", momentum=0.5, epochs=3)
+    with pytest.raises(UsageError) as caught:
+        TrainingOptions().changed(momentum=0.5)
+    assert caught.value.got == "optimizer adamw"
