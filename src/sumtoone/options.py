@@ -95,7 +95,15 @@ class TrainingOptions:
 
     @classmethod
     def of(cls, /, **given: Any) -> TrainingOptions:
-        """Build from keywords; an unknown name is reported with the nearest known one."""
+        """Build from keywords; an unknown name is reported with the nearest known one, as is one that does nothing."""
+        return cls._built({}, given)
+
+    def changed(self, /, **given: Any) -> TrainingOptions:
+        """Return the same options but for these keywords, which are checked as :meth:`of` checks them."""
+        return self._built(asdict(self), given)
+
+    @classmethod
+    def _built(cls, before: Mapping[str, Any], given: Mapping[str, Any]) -> TrainingOptions:
         known = [field.name for field in fields(cls)]
         problems: list[SumtooneError] = [
             UsageError("training-option", given=name, known=", ".join(known), hint=_hint(name, known))
@@ -103,7 +111,9 @@ class TrainingOptions:
             if name not in known
         ]
         try:
-            options = cls(**{name: value for name, value in given.items() if name in known})
+            options = cls(**{**before, **{name: value for name, value in given.items() if name in known}})
+            if "momentum" in given and options.optimizer != "sgd":
+                problems.append(UsageError("training-momentum", given=options.optimizer))
         except UsageError as error:
             problems += getattr(error, "problems", (error,))
         raise_all(problems)
@@ -128,9 +138,11 @@ class TrainingOptions:
         """Return the value that :meth:`to_json` wrote; :class:`UsageError` where the document is none."""
         if not isinstance(document, Mapping) or not all(isinstance(name, str) for name in document):
             raise UsageError("training-document", given=quoted(document))
-        # Files of old may hold it beside an optimizer that never heeded it.
+        # A file holds every option, and of old also nesterov beside an optimizer that never heeded it.
         unheeded = {"nesterov": False} if document.get("optimizer") != "sgd" else {}
-        return cls.of(**{**document, **unheeded})
+        momentum = {"momentum": document["momentum"]} if "momentum" in document else {}
+        rest = {name: value for name, value in document.items() if name != "momentum"}
+        return cls._built(momentum, {**rest, **unheeded})
 
 
 def _hint(name: str, known: list[str]) -> str:

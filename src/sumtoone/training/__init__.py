@@ -124,7 +124,7 @@ def fit(
     check_arguments(
         "fit", network=network, dataset=dataset, options=options, preprocessing=preprocessing, on_event=on_event
     )
-    options = TrainingOptions.of(**{**(options.to_json() if options else {}), **given})
+    options = TrainingOptions.of(**given) if options is None else options.changed(**given)
     chosen = None
     if seeds is not None:
         chosen, network = checked(seeds, network)
