@@ -60,7 +60,8 @@ def activation_shapes(specification: Specification, batch_size: int = 64) -> Fig
         height = 0.5 + 1.6 * math.log2(sizes[stage]) / math.log2(max(sizes))
         _draw_box(axes, left, height, ORANGE if stage == len(names) - 1 else BLUE)
         shape = f"({batch_size}, {sizes[stage]})"
-        axes.text(left + _BOX / 2, _MIDDLE, shape, ha="center", va="center", weight="bold")
+        # Numbers alone, so in the one font that is always there in bold: a font of Hangul may not be.
+        axes.text(left + _BOX / 2, _MIDDLE, shape, ha="center", va="center", weight="bold", family="DejaVu Sans")
         axes.text(left + _BOX / 2, 0.32, names[stage], ha="center", va="center")
         if place and shown[place - 1] is not None:
             above, below = _operation(specification, stage)
