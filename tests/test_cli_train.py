@@ -256,3 +256,17 @@ def test_a_diverging_training_exits_1(table: Path, tmp_path: Path, capsys: pytes
     ]
     assert main(arguments) == 1
     assert "[training-diverged]" in capsys.readouterr().err
+
+
+def test_memory_that_is_not_there_is_told(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys, torch; from sumtoone.cli import main\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, -1))\n"
+        "sys.exit(main(['train', 'digits', '--network', '784-60000-60000-10', '--epochs', '1', '--json', '-q']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 4, done.stderr
+    error = json.loads(done.stdout)["error"]
+    assert (error["code"], error["expected"]) == ("memory", "enough free memory")
+    assert error["try"] == "close other programs, take part of the rows, or a smaller network or batch"
+    assert not list((tmp_path / "runs").glob("*"))
