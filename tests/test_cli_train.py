@@ -174,6 +174,10 @@ def test_without_out_the_run_goes_under_runs(table: Path, tmp_path: Path, monkey
     assert all(folder.startswith("clouds-20") for folder in folders)
 
 
+def _checkpoints(out: Path) -> set[str]:
+    return {path.name for path in (out / "checkpoints").glob("*.json")}
+
+
 def _begin(out: Path, *more: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [*COMMAND, "train", "digits", "--epochs", "40", "--threads", "1", "--out", str(out), *more],
@@ -181,7 +185,7 @@ def _begin(out: Path, *more: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-    while process.poll() is None and len(list((out / "checkpoints").glob("*.json"))) < 2:
+    while process.poll() is None and len(_checkpoints(out)) < 2:
         time.sleep(0.01)
     return process
 
@@ -193,8 +197,11 @@ def test_ctrl_c_saves_and_exits_130_and_kill_9_loses_nothing(tmp_path: Path) -> 
     _, words = process.communicate(timeout=60)
     assert (process.returncode, words) == (130, "interrupted\n")
 
+    there = _checkpoints(out)
     process = subprocess.Popen([*COMMAND, "train", "--out", str(out), "--resume", "-q"])
-    time.sleep(2.5)
+    while process.poll() is None and _checkpoints(out) <= there:
+        time.sleep(0.01)
+    assert process.poll() is None, "it ended before it could be killed"
     process.kill()
     process.wait()
 
