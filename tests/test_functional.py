@@ -15,7 +15,7 @@ from pathlib import Path
 import mpmath
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy as torch_cross_entropy
@@ -258,12 +258,14 @@ def test_a_shift_changes_nothing(x: Tensor, shift: int) -> None:
 
 @law
 @given(tables)
+@example(x=torch.tensor([[0.0] * 3, [0.0] * 3, [0.0, -7.055111885070801, -7.055111885070801]], dtype=torch.float64))
 def test_order_is_kept(x: Tensor) -> None:
     order = x.argsort(dim=1)
-    for function in (softmax, log_softmax):
-        assert (function(x).gather(1, order).diff(dim=1) >= 0).all()
-    for function in (sigmoid, tanh, relu):
-        assert (function(x).gather(1, order).diff(dim=1) >= 0).all()
+    for function in (softmax, log_softmax, sigmoid, tanh, relu):
+        result = function(x).gather(1, order)
+        # PyTorch rounds the last numbers of a tensor, too few for its vectors, otherwise than the ones before them.
+        rounding = 4 * torch.finfo(result.dtype).eps * result[:, 1:].abs()
+        assert (result.diff(dim=1) >= -rounding).all()
 
 
 @law
