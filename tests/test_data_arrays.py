@@ -276,13 +276,61 @@ def test_a_broken_library_is_named() -> None:
     assert refusal(lambda: Dataset.from_arrays(X, Broken()))[::2] == ("data-label-kind", "Broken in arrays: y")
 
 
+FAR = {
+    "whole seconds": 1_700_000_000 + np.arange(40),
+    "quarters": 1_700_000_000 + np.arange(40) / 4,
+    "milliseconds": 1_700_000_000_000 + np.arange(40),
+    "int32": -(2**24) - np.arange(40, dtype=np.int32),
+    "coordinates": 126.978 + np.arange(40) * 1e-6,
+    "2^44": 2.0**44 + np.arange(40),
+}
+
+
+@pytest.mark.parametrize("column", FAR.values(), ids=FAR)
+def test_columns_far_from_zero_keep_their_digits(column: np.ndarray) -> None:
+    x = np.stack([np.zeros(40, column.dtype), column], axis=1)
+    data = Dataset.from_arrays(x, Y)
+    assert data.train.inputs.dtype == torch.float64
+    given = Dataset.from_arrays(X, Y, validation=(x, Y), test=(X, Y)) if X.shape == x.shape else data
+    assert {split.inputs.dtype for split in (given.train, given.validation, given.test)} == {torch.float64}
+    step = s1.Preprocessing.fitted(data.train.inputs)
+    exact = data.train.inputs.numpy()[:, 1]
+    wanted = (exact - exact.mean()) / exact.std()
+    np.testing.assert_allclose(step(data.train.inputs)[:, 1].numpy(), wanted, rtol=1e-6, atol=1e-6)
+    assert len(np.unique(step(x)[:, 1].numpy())) == 40
+
+
+@pytest.mark.parametrize("engine", ["fused", "plain"])
+def test_training_on_times_is_training_on_what_they_differ_by(engine: str) -> None:
+    random = np.random.default_rng(0)
+    times = random.permutation(400)
+    y, later = times >= 200, times + 1_700_000_000
+    runs = [
+        s1.fit(s1.Network("1-8-2"), Dataset.from_arrays(column[:, None], y), epochs=5, batch_size=16, engine=engine)
+        for column in (times, later, later.astype(np.float64), later.astype("datetime64[s]").astype(np.uint64))
+    ]
+    answers = [
+        run.probabilities(column[:, None]) for run, column in zip(runs, (times, later, later, later), strict=True)
+    ]
+    for answer in answers[1:]:
+        torch.testing.assert_close(answer, answers[0], rtol=1e-4, atol=1e-5)
+    report = s1.evaluate(runs[1], Dataset.from_arrays(later[:, None], y).test)
+    assert report.accuracy > 0.9
+
+
+@pytest.mark.parametrize("large", [2.0**24 + 2, 1e7 + 0.5])
+def test_what_float32_holds_exactly_is_not_lost_when_its_mean_is_taken_off(large: float) -> None:
+    rows = torch.tensor([[large], [large + 2], [large + 4], [large + 6]], dtype=torch.float32)
+    found = s1.Preprocessing.fitted(rows)(rows)
+    exact = rows.double()
+    torch.testing.assert_close(found, ((exact - exact.mean()) / exact.std(correction=0)).float(), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("column", "one", "other"),
     [
-        (1_700_000_000 + np.arange(40), "1700000000", "1700000001"),
-        (1_700_000_000 + np.arange(40) / 4, "1700000000.0", "1700000000.25"),
-        (-(2**24) - np.arange(40, dtype=np.int32), "-16777253", "-16777252"),
         (np.arange(40, dtype=np.uint64) + 2**63, "9223372036854775808", "9223372036854775809"),
+        (np.array([0, *range(1_700_000_000, 1_700_000_039)]), "1700000000", "1700000001"),
         (np.arange(40) * 1e-60, "0.0", "1e-60"),
     ],
 )
@@ -291,10 +339,11 @@ def test_values_that_become_one_in_float32_are_refused(column: np.ndarray, one: 
     with pytest.raises(s1.DataError) as caught:
         Dataset.from_arrays(x, Y)
     assert str(caught.value) == (
-        "Different values of a column become one number in float32 [array-precision]\n"
-        "  expected: whole numbers up to 16777216, or values further apart\n"
+        "Different values of a column become one number in float32, even after their mean is taken off "
+        "[array-precision]\n"
+        "  expected: values that differ by more than a ten-millionth of their spread\n"
         f"  got: {one} and {other} in column 2 of x in arrays\n"
-        "  try: subtract what all rows share while the values are float64: x - x.mean(axis=0)"
+        "  try: leave out values far from all others, or split the column into two, such as day and second"
     )
 
 
@@ -379,7 +428,7 @@ ROWS, NUMBERS = torch.from_numpy(X).float(), torch.from_numpy(Y)
 @pytest.mark.parametrize(
     ("inputs", "labels", "code", "got"),
     [
-        (ROWS.double(), NUMBERS, "dataset-tensor", "inputs: Tensor (torch.float64, strided, cpu)"),
+        (ROWS.half(), NUMBERS, "dataset-tensor", "inputs: Tensor (torch.float16, strided, cpu)"),
         (ROWS.long(), NUMBERS, "dataset-tensor", "inputs: Tensor (torch.int64, strided, cpu)"),
         (ROWS, NUMBERS.int(), "dataset-tensor", "labels: Tensor (torch.int32, strided, cpu)"),
         (X, NUMBERS, "dataset-tensor", "inputs: ndarray"),
@@ -406,7 +455,7 @@ def test_a_wrong_type_in_full() -> None:
         Split(X, Y)  # type: ignore[arg-type]
     assert str(caught.value) == (
         "A data set does not take this [dataset-tensor]\n"
-        "  expected: for inputs a tensor of uint8 or float32, for labels one of int64, both on the CPU; "
+        "  expected: for inputs a tensor of uint8, float32 or float64, for labels one of int64, both on the CPU; "
         "a Split for each of train, validation and test\n"
         "  got: inputs: ndarray\n"
         "  try: sumtoone.Dataset.from_arrays(x, y) takes arrays of any library and type"

@@ -445,3 +445,40 @@ def test_damaged_parquet_files_are_read_or_refused(tmp_path: Path) -> None:
         assert_read_or_refused(tables.read, path)
 
     check()
+
+
+# --- numbers far from zero
+
+
+TIMES = 1_700_000_000 + np.random.default_rng(0).permutation(1000)
+
+
+def _times_csv(path: Path) -> Path:
+    kinds = np.where(TIMES >= 1_700_000_500, "late", "early")
+    rows = "\n".join(
+        f"{time},{place % 7}.1,{kind}" for place, (time, kind) in enumerate(zip(TIMES, kinds, strict=True))
+    )
+    path.write_text(f"when,size,label\n{rows}\n")
+    return path
+
+
+def test_times_keep_their_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _times_csv(tmp_path / "t.csv")
+    data = tables.read(path)
+    assert len(data.train.inputs[:, 0].unique()) == len(data.train)
+    # Whatever the blocks that a file is read in, also where the first of them shows nothing.
+    lines = path.read_text().splitlines()
+    (tmp_path / "u.csv").write_text("\n".join([lines[0], *["1700000000,0.5,early"] * 600, *lines[1:]]) + "\n")
+    whole = tables.read(tmp_path / "u.csv").fingerprint
+    monkeypatch.setattr("sumtoone.data.tables._BLOCK", 4096)
+    assert tables.read(path).fingerprint == data.fingerprint
+    assert tables.read(tmp_path / "u.csv").fingerprint == whole
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64, np.uint64])
+def test_times_in_parquet_keep_their_digits(tmp_path: Path, kind: type) -> None:
+    late = (TIMES >= 1_700_000_500).tolist()
+    columns = {"size": np.arange(1000) % 7 + 0.1, "when": TIMES.astype(kind), "label": late}
+    parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    data = tables.read(tmp_path / "t.parquet")
+    assert len(data.train.inputs[:, 1].unique()) == len(data.train)

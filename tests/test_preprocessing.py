@@ -209,7 +209,7 @@ def test_the_checks_hold_where_assertions_do_not() -> None:
         "import torch\nfrom sumtoone import Dataset, Preprocessing, SumtooneError\nfrom sumtoone.data import Split\n"
         "rows, labels = torch.ones(4, 2), torch.tensor([0, 1, 0, 1])\nsplit = Split(rows, labels)\n"
         "for make in (lambda: Preprocessing(2, std=(0.0,)), lambda: Preprocessing.from_json({'features': -1}),\n"
-        "    lambda: Split(rows.double(), labels), lambda: Split(rows, labels[:3]), lambda: Split(rows, labels - 1),\n"
+        "    lambda: Split(rows.half(), labels), lambda: Split(rows, labels[:3]), lambda: Split(rows, labels - 1),\n"
         "    lambda: Split(rows / 0, labels), lambda: Dataset('d', split, split, split, ('a',))):\n"
         "    try:\n        make()\n        print('nothing refused')\n"
         "    except SumtooneError as error:\n        print(error.code)\n"

@@ -90,7 +90,7 @@ class Run:
         """
         rows = self.preprocessing.rows(inputs)
         with torch.inference_mode():
-            computed = fused(self.network, rows, self.preprocessing.step, softmax=True)
+            computed = fused(self.network, *self.preprocessing.prepared(rows), softmax=True)
             if computed is not None:
                 return computed
             device, dtype = input_kind(self.network)

@@ -20,35 +20,38 @@ def read(
     """Return the data set of arrays, as :meth:`Dataset.from_arrays` says."""
     shown = limits.shown(name)
     try:
-        array = conversion.plain(x)
-        inputs, image_shape = _own(array, shown, "x")
+        arrays, targets = {"x": conversion.plain(x)}, {}
         labels, names = _numbered(y, classes, f"{shown}: y")
-        others: dict[str, Pair] = {}
         for part, pair in (("validation", validation), ("test", test)):
             if pair is not None:
                 other_x, other_y = _pair(part, pair)
-                other = conversion.plain(other_x)
-                if other.shape[1:] != array.shape[1:]:
-                    shapes = {"train": array.shape[1:], "other": other.shape[1:]}
+                arrays[f"{part} x"] = other = conversion.plain(other_x)
+                if other.shape[1:] != arrays["x"].shape[1:]:
+                    shapes = {"train": arrays["x"].shape[1:], "other": other.shape[1:]}
                     raise DataError("data-shapes", name=shown, part=part, **shapes)
-                values, _ = _own(other, shown, f"{part} x")
-                if values.dtype != inputs.dtype:
-                    kinds = {"kind": values.dtype, "train": inputs.dtype}
-                    raise DataError("data-npz-types", path=shown, key=f"{part} x", **kinds)
                 where = f"{shown}: {part} y"
                 if classes is None:
-                    others[part] = values, match_labels(other_y, names, part=part, where=where)
+                    targets[part] = match_labels(other_y, names, part=part, where=where)
                 else:
-                    others[part] = values, _numbered(other_y, classes, where)[0]
+                    targets[part] = _numbered(other_y, classes, where)[0]
+        rows = conversion.rows(arrays, shown)
+        inputs, image_shape = rows.pop("x")
+        for key, (values, _) in rows.items():
+            if values.dtype != inputs.dtype:
+                raise DataError("data-npz-types", path=shown, key=key, kind=values.dtype, train=inputs.dtype)
+        # Rows that nobody else can write to; what is cut from them is a copy.
+        others: dict[str, Pair] = {
+            part: (_own(rows[key][0], arrays[key]), targets[part]) for part, key in ((p, f"{p} x") for p in targets)
+        }
+        if len(others) == 2:
+            inputs = _own(inputs, arrays["x"])
         return assemble(name, inputs, labels, classes=names, image_shape=image_shape, **others)
     except MemoryError:
         raise DataError("data-memory", path=shown) from None
 
 
-def _own(array: NDArray[Any], name: str, key: str) -> tuple[NDArray[Any], tuple[int, ...] | None]:
-    """Return rows that nobody else can write to, and the shape of a picture."""
-    values, image_shape = conversion.rows(array, name, key)
-    return np.array(values) if values.dtype == np.uint8 else values, image_shape
+def _own(values: NDArray[Any], given: NDArray[Any]) -> NDArray[Any]:
+    return np.array(values) if np.may_share_memory(values, given) else values
 
 
 def _pair(part: str, pair: Any) -> tuple[object, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import math
 import numbers
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError
 # From here on float32 holds no longer every whole number, below the other one no longer every digit.
 _WHOLE = 2**24
 _SMALLEST = float(np.finfo(np.float32).tiny)
+# So many deviations from zero, the mean of a column takes six of the bits of float32 that tell its values apart.
+FAR = 64
 # Of values, checked at a time: the checks then cost no copy of the data.
 _BLOCK = 2**20
 
@@ -51,10 +54,13 @@ def plain(value: object) -> NDArray[Any]:
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
-def rows(value: NDArray[Any], path: object, key: str) -> tuple[NDArray[Any], tuple[int, ...] | None]:
-    """Return an array as rows (N, D), uint8 as it is and all other numbers as float32, and the shape of a picture.
+def rows(arrays: Mapping[str, NDArray[Any]], path: object) -> dict[str, tuple[NDArray[Any], tuple[int, ...] | None]]:
+    """Return arrays by their keys as rows (N, D) of one type, and the shape of a picture.
 
-    Shape: ``value`` (N, D), (N, H, W), or (N, H, W, C) with C 1 or 3.
+    uint8 stays as it is. All other numbers become float32 or, where that takes digits that tell the rows of one of
+    them apart, float64. The memory may be the array's own.
+
+    Shape: each (N, D), (N, H, W), or (N, H, W, C) with C 1 or 3.
 
     Raises
     ------
@@ -63,7 +69,15 @@ def rows(value: NDArray[Any], path: object, key: str) -> tuple[NDArray[Any], tup
     DtypeError
         If it holds something else than numbers.
     """
-    place = limits.shown(path)
+    found = {key: _rows(array, limits.shown(path), key) for key, array in arrays.items()}
+    if len({values.dtype for values, _ in found.values()} - {np.dtype(np.uint8)}) > 1:
+        found = {key: _rows(array, limits.shown(path), key, wide=True) for key, array in arrays.items()}
+    return found
+
+
+def _rows(
+    value: NDArray[Any], place: str, key: str, *, wide: bool = False
+) -> tuple[NDArray[Any], tuple[int, ...] | None]:
     if not 2 <= value.ndim <= 4 or (value.ndim == 4 and value.shape[3] not in (1, 3)):
         raise DataError("data-npz-shape", path=place, key=key, shape=value.shape)
     size = value.size * (1 if value.dtype == np.uint8 else 4)
@@ -71,7 +85,7 @@ def rows(value: NDArray[Any], path: object, key: str) -> tuple[NDArray[Any], tup
         raise DataError("data-too-large", path=place, size=size, limit=limits.MOST_BYTES)
     values = value.reshape(len(value), math.prod(value.shape[1:]))
     shape = value.shape[1:3] if value.ndim == 3 or value.shape[3:] == (1,) else value.shape[1:]
-    return _as_float32(values, place, key), None if value.ndim == 2 else shape
+    return _as_float(values, place, key, wide=wide), None if value.ndim == 2 else shape
 
 
 def not_finite(values: NDArray[Any]) -> tuple[int, int] | None:
@@ -145,10 +159,10 @@ def _from_pandas(value: Any) -> NDArray[Any]:
     return np.asarray(value.to_numpy())
 
 
-# --- to float32
+# --- to floating-point numbers
 
 
-def _as_float32(values: NDArray[Any], place: str, key: str) -> NDArray[Any]:
+def _as_float(values: NDArray[Any], place: str, key: str, *, wide: bool) -> NDArray[Any]:
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind == "O":
@@ -157,13 +171,74 @@ def _as_float32(values: NDArray[Any], place: str, key: str) -> NDArray[Any]:
         raise DtypeError("array-kind", kind=f"{values.dtype} in {key}")
     with np.errstate(over="ignore", under="ignore"):
         # What float32 cannot hold becomes infinite, and is then found.
-        converted: NDArray[np.float32] = values.astype(np.float32)
+        converted: NDArray[np.float32] = values.astype(np.float32, copy=False)
     found = not_finite(converted)
     if found is not None:
         row, column = found
         raise DataError("data-npz-finite", path=place, key=key, row=row + 1, column=column + 1, value=values[found])
-    _check_apart(values, converted, place, key)
-    return converted
+    if holds(values.dtype):
+        return converted.astype(np.float64) if wide else converted
+    far = far_columns(values)
+    check_apart(values, far, place, key)
+    if not wide and (converted[:, far] == values[:, far]).all():
+        return converted
+    return values.astype(np.float64)
+
+
+def holds(dtype: np.dtype[Any]) -> bool:
+    """Whether float32 holds every value of a type."""
+    return dtype == np.float32 or dtype.itemsize < 4
+
+
+def far_columns(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return for each column of (N, D) whether its mean is so far from zero that float32 takes what tells rows apart.
+
+    Such as times in seconds. A column that never changes is not.
+    """
+    if not len(values):
+        return np.zeros(values.shape[1], np.bool_)
+    means, deviations = moments(values)
+    far: NDArray[np.bool_] = np.abs(means) > FAR * deviations
+    return far & (values.max(axis=0) > values.min(axis=0))
+
+
+def check_apart(values: NDArray[Any], far: NDArray[np.bool_], place: str, key: str, names: Sequence[str] = ()) -> None:
+    """Refuse a column (N, D) where different values, large or tiny, are one in float32.
+
+    Of ``far`` columns after their mean is taken off in float64.
+    """
+    if not len(values):
+        return
+    most = np.maximum(values.max(axis=0).astype(np.float64), -values.min(axis=0).astype(np.float64))
+    for column in np.flatnonzero((most >= _WHOLE) | (most < _SMALLEST)):
+        ordered = np.sort(values[:, column])
+        exact = ordered.astype(np.float64)
+        with np.errstate(under="ignore"):
+            rounded = ((exact - exact.mean()) / (exact.std() or 1.0) if far[column] else exact).astype(np.float32)
+        large = (np.abs(exact[1:]) >= _WHOLE) | (most[column] < _SMALLEST)
+        merged = (ordered[1:] != ordered[:-1]) & (rounded[1:] == rounded[:-1]) & large
+        if merged.any():
+            first = int(merged.argmax())
+            one, other = ordered[first : first + 2].tolist()
+            shown = names[int(column)] if names else int(column) + 1
+            raise DataError("array-precision", path=place, key=key, column=shown, one=one, other=other)
+
+
+def moments(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of each column of (N, D), N > 0, in float64 and a few rows at a time."""
+    count, step = len(values), max(1, _BLOCK // max(1, values.shape[1]))
+    starts = range(0, count, step)
+    means = np.zeros(values.shape[1])
+    for start in starts:
+        means += values[start : start + step].sum(axis=0, dtype=np.float64)
+    means /= count
+    first, second = np.zeros_like(means), np.zeros_like(means)
+    for start in starts:
+        apart = values[start : start + step].astype(np.float64) - means
+        first += apart.sum(axis=0)
+        second += np.square(apart, out=apart).sum(axis=0)
+    rest = first / count
+    return means + rest, np.sqrt(np.maximum(second / count - rest**2, 0.0))
 
 
 def _from_objects(values: NDArray[Any], place: str, key: str) -> NDArray[Any]:
@@ -180,20 +255,3 @@ def _from_objects(values: NDArray[Any], place: str, key: str) -> NDArray[Any]:
             where = {"path": place, "key": key, "row": row + 1, "column": column + 1}
             raise DataError("data-npz-finite", **where, value=limits.shown(value)) from None
     return flat.reshape(values.shape)
-
-
-def _check_apart(values: NDArray[Any], converted: NDArray[np.float32], place: str, key: str) -> None:
-    """Refuse columns where values beyond what float32 resolves, such as times in seconds, become one."""
-    if values.dtype == np.float32 or values.dtype.itemsize < 4 or not values.size:
-        return
-    most = np.maximum(converted.max(axis=0), -converted.min(axis=0))
-    for column in np.flatnonzero((most >= _WHOLE) | (most < _SMALLEST)):
-        ordered = np.sort(values[:, column])
-        with np.errstate(under="ignore"):
-            rounded = ordered.astype(np.float32)
-        large = (np.abs(rounded[1:]) >= _WHOLE) | (most[column] < _SMALLEST)
-        merged = (ordered[1:] != ordered[:-1]) & (rounded[1:] == rounded[:-1]) & large
-        if merged.any():
-            first = int(merged.argmax())
-            one, other = ordered[first : first + 2].tolist()
-            raise DataError("array-precision", path=place, key=key, column=column + 1, one=one, other=other)

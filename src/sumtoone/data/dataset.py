@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 class Split:
     """Rows and their labels, each one array: a batch is a slice or an index.
 
-    Shape: ``inputs`` (N, D), uint8 pixels or finite float32 rows; ``labels`` (N,), int64 from 0 to K - 1. Both on the
-    CPU; :meth:`Dataset.from_arrays` makes such tensors of everything else.
+    Shape: ``inputs`` (N, D), uint8 pixels or finite rows of float32, or of float64 where float32 would take digits
+    that tell rows apart; ``labels`` (N,), int64 from 0 to K - 1. Both on the CPU; :meth:`Dataset.from_arrays` makes
+    such tensors of everything else.
 
     Raises
     ------
@@ -40,7 +41,7 @@ class Split:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        for name, dtypes in (("inputs", (torch.uint8, torch.float32)), ("labels", (torch.int64,))):
+        for name, dtypes in (("inputs", (torch.uint8, torch.float32, torch.float64)), ("labels", (torch.int64,))):
             object.__setattr__(self, name, _normal(name, getattr(self, name), dtypes))
         shapes = tuple(self.inputs.shape), tuple(self.labels.shape)
         if (self.inputs.ndim, self.labels.ndim) != (2, 1) or len(self.inputs) != len(self.labels):
@@ -48,7 +49,7 @@ class Split:
         # NumPy, as PyTorch would begin its threads, which a forked child cannot use.
         if len(self) and int(self.labels.numpy().min()) < 0:
             raise _label_error(self.labels, self.labels < 0, "labels")
-        found = conversion.not_finite(self.inputs.numpy()) if self.inputs.dtype == torch.float32 else None
+        found = conversion.not_finite(self.inputs.numpy()) if self.inputs.is_floating_point() else None
         if found is not None:
             row, column = found
             where = {"path": "Split", "key": "inputs", "row": row + 1, "column": column + 1}
@@ -176,7 +177,8 @@ class Dataset:
         Parameters
         ----------
         x
-            (N, D), (N, H, W), or (N, H, W, C) with C 1 or 3. uint8 stays what it is, pixels; all else becomes float32.
+            (N, D), (N, H, W), or (N, H, W, C) with C 1 or 3. uint8 stays what it is, pixels; all else becomes
+            float32, or float64 where float32 would take digits that tell the rows of a column apart, such as times.
         y
             (N,), a whole number or a text for each row.
         validation, test

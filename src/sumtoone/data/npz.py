@@ -44,32 +44,33 @@ def read(path: Path) -> Dataset:
         If the file cannot be read as such an archive, or the arrays make no data set.
     """
     arrays = _read_arrays(path)
-    inputs, image_shape = _rows(path, "x", arrays)
     labels, classes = number_labels(arrays["y"], where=f"{path}: y")
-    others: dict[str, Pair] = {}
-    for part in ("test", "validation"):
-        x, y = f"x_{part}", f"y_{part}"
-        if x not in arrays and y not in arrays:
-            continue
-        for key in (x, y):
+    place = limits.shown(path)
+    parts = [part for part in ("test", "validation") if f"x_{part}" in arrays or f"y_{part}" in arrays]
+    for part in parts:
+        x = f"x_{part}"
+        for key in (x, f"y_{part}"):
             if key not in arrays:
-                raise DataError("data-npz-missing", path=limits.shown(path), key=key, keys=", ".join(arrays))
+                raise DataError("data-npz-missing", path=place, key=key, keys=", ".join(arrays))
         if arrays[x].shape[1:] != arrays["x"].shape[1:]:
             shapes = {"train": arrays["x"].shape[1:], "other": arrays[x].shape[1:]}
-            raise DataError("data-shapes", name=limits.shown(path), part=part, **shapes)
-        rows, _ = _rows(path, x, arrays)
-        if rows.dtype != inputs.dtype:
-            raise DataError("data-npz-types", path=limits.shown(path), key=x, kind=rows.dtype, train=inputs.dtype)
-        others[part] = rows, match_labels(arrays[y], classes, part=part, where=f"{path}: {y}")
+            raise DataError("data-shapes", name=place, part=part, **shapes)
+    # Each goes when its rows are made of it.
+    raw = {key: conversion.plain(arrays.pop(key)) for key in ("x", *(f"x_{part}" for part in parts))}
+    for key, array in raw.items():
+        if array.dtype != np.uint8 and array.dtype.kind != "f":
+            raise DataError("data-npz-type", path=place, key=key, kind=array.dtype)
+    rows = conversion.rows(raw, path)
+    del raw
+    inputs, image_shape = rows.pop("x")
+    for key, (values, _) in rows.items():
+        if values.dtype != inputs.dtype:
+            raise DataError("data-npz-types", path=place, key=key, kind=values.dtype, train=inputs.dtype)
+    others: dict[str, Pair] = {}
+    for part in parts:
+        targets = match_labels(arrays[f"y_{part}"], classes, part=part, where=f"{path}: y_{part}")
+        others[part] = rows[f"x_{part}"][0], targets
     return assemble(path.name, inputs, labels, classes=classes, image_shape=image_shape, **others)
-
-
-def _rows(path: Path, key: str, arrays: dict[str, NDArray[Any]]) -> tuple[NDArray[Any], tuple[int, ...] | None]:
-    """Return an array as rows (N, D) of uint8 or float32, and the shape of a picture."""
-    array = conversion.plain(arrays[key])
-    if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise DataError("data-npz-type", path=limits.shown(path), key=key, kind=array.dtype)
-    return conversion.rows(array, path, key)
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:

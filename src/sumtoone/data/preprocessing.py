@@ -31,6 +31,9 @@ _SHARED = ("uint8", "int8", "int16", "int32", "int64", "float16", "float32", "fl
 class Preprocessing:
     """An affine step per feature, ``(x / divisor - mean) / std``, fitted on training data alone.
 
+    Where a mean is far from zero for its deviation, all is computed in float64: times in seconds, large identifiers
+    and coordinates keep their digits.
+
     Parameters
     ----------
     features
@@ -122,10 +125,10 @@ class Preprocessing:
         if found is not None:
             where = {"path": "Preprocessing.fitted", "key": "inputs", "row": found[0] + 1, "column": found[1] + 1}
             raise DataError("data-npz-finite", **where, value=rows[found])
-        means = rows.mean(axis=0, dtype=np.float64)
-        deviations = rows.std(axis=0, dtype=np.float64)
+        means, deviations = conversion.moments(rows)
         # Under this, a column is constant up to the rounding of its own values.
-        still = deviations <= 1e-7 * np.maximum(np.abs(means), 1e-30)
+        rounding = 1e-7 if conversion.holds(rows.dtype) else 1e-15
+        still = deviations <= rounding * np.maximum(np.abs(means), 1e-30)
         return cls(features, 1.0, tuple(means.tolist()), tuple(np.where(still, 1.0, deviations).tolist()))
 
     def __call__(self, inputs: Tensor | ArrayLike) -> Tensor:
@@ -151,9 +154,30 @@ class Preprocessing:
         return self._applied(inputs)
 
     def _applied(self, inputs: Tensor | ArrayLike) -> Tensor:
-        x_ND = self.rows(inputs).to(torch.float32)
-        scale, shift = self.scale_and_shift(x_ND.device)
-        return x_ND.mul(scale).add_(shift)
+        x_ND = self.rows(inputs)
+        if not self._far:
+            scale, shift = self.step if x_ND.device.type == "cpu" else self.scale_and_shift(x_ND.device)
+            return x_ND.to(torch.float32).mul(scale).add_(shift)
+        mean, std = (torch.tensor(values, dtype=torch.float64, device=x_ND.device) for values in (self.mean, self.std))
+        result = torch.empty(x_ND.shape, dtype=torch.float32, device=x_ND.device)
+        rows = max(1, _BLOCK // self.features)
+        for some, to in zip(x_ND.split(rows), result.split(rows), strict=True):
+            to.copy_((some.double() / self.divisor - mean) / std)
+        return result
+
+    def prepared(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return rows as :meth:`rows` gives them, and the scale and shift (D,) that remain to be applied in float32.
+
+        Where float32 would take their digits, the rows are prepared already, and what remains changes nothing.
+        """
+        if not self._far:
+            return rows, self.step
+        return self(rows), (torch.ones(self.features), torch.zeros(self.features))
+
+    @cached_property
+    def _far(self) -> bool:
+        """Whether a mean is so far from zero that taking it off in float32 would leave too few digits."""
+        return bool((np.abs(self.mean) > conversion.FAR * np.array(self.std)).any())
 
     def rows(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return the raw values as rows (N, D), checked as :meth:`__call__` promises, nothing computed yet."""

@@ -43,7 +43,7 @@ def assemble(
     The cut is stratified and the same on every machine: 20 % of the rows for the test, 10 % of what
     remains for validation, in proportion to the classes, each of which keeps a training row.
 
-    Shape: ``inputs`` (N, D) uint8 or float32, ``labels`` (N,) int64 from 0 to K - 1.
+    Shape: ``inputs`` (N, D) uint8, float32 or float64, ``labels`` (N,) int64 from 0 to K - 1.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def _refuse(code: str, wrong: Sequence[bool], values: list[Any], codes: NDArray[
 
 def _check_rows(name: str, part: str, pair: Pair, features: int) -> None:
     inputs, labels = pair
-    assert inputs.dtype in (np.uint8, np.float32), "pixels or numbers"
+    assert inputs.dtype in (np.uint8, np.float32, np.float64), "pixels or numbers"
     if len(inputs) != len(labels):
         raise DataError("data-rows-labels", name=name, part=part, rows=len(inputs), labels=len(labels))
     if not 1 <= len(labels) <= limits.MOST_ROWS:

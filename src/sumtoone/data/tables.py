@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.data import limits
+from sumtoone.data import conversion, limits
 from sumtoone.data.dataset import Dataset
 from sumtoone.data.splitting import Pair, assemble, number_distinct
 from sumtoone.errors import DataError
@@ -26,7 +26,7 @@ _BLOCK = 2**24
 _MOST_PARTS = 1000
 
 # The features (N, D), the labels and, if there is one, the column ``split``: Arrow arrays of distinct values and codes.
-_Read = tuple[NDArray[np.float32], Any, Any]
+_Read = tuple[NDArray[Any], Any, Any]
 
 
 @limits.within_memory
@@ -34,7 +34,8 @@ def read(path: Path, label: str = "label") -> Dataset:
     """Return the data set in a table whose column ``label`` holds whole numbers or text and the others numbers.
 
     A column ``split`` of ``train``, ``validation`` and ``test`` is respected; else both are cut from the rows.
-    Features become float32. A CSV file is UTF-8 with commas and a header.
+    Features become float32 or, where that takes digits that tell rows apart, float64. A CSV file is UTF-8 with commas
+    and a header.
 
     Raises
     ------
@@ -116,17 +117,23 @@ def _read_csv(path: Path, label: str) -> _Read:
         _check_text(path, file)
         names = _header(path, file)
         features = _checked_columns(path, names, label)
+        options = {
+            "read_options": pyarrow.csv.ReadOptions(block_size=_BLOCK, use_threads=False),
+            "parse_options": pyarrow.csv.ParseOptions(invalid_row_handler=stop),
+            # All as text: Arrow would guess types from the first block, and name no cell that it cannot read.
+            "convert_options": pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string())),
+        }
+        split = "split" in names and label != "split"
         try:
-            reader = pyarrow.csv.open_csv(
-                file,
-                read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK, use_threads=False),
-                parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=stop),
-                # All as text: Arrow would guess types from the first block, and name no cell that it cannot read.
-                convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(names, pyarrow.string())),
-            )
-            if reader.schema.names != names:
-                raise DataError("data-csv-broken", path=limits.shown(path), what=limits.shown(reader.schema.names))
-            return _join(path, reader, features, label, split="split" in names and label != "split")
+            for wide in (False, True):
+                file.seek(0)
+                reader = pyarrow.csv.open_csv(pyarrow.PythonFile(file, mode="r"), **options)
+                if reader.schema.names != names:
+                    raise DataError("data-csv-broken", path=limits.shown(path), what=limits.shown(reader.schema.names))
+                read = _join(path, reader, features, label, split=split, wide=wide)
+                if read is not None:
+                    return read
+            raise AssertionError("a wide table loses nothing")
         except pyarrow.ArrowInvalid:
             if not ragged:
                 raise
@@ -135,20 +142,38 @@ def _read_csv(path: Path, label: str) -> _Read:
             raise DataError("data-table-ragged", path=limits.shown(path), row=row - 1, **counts) from None
 
 
-def _join(path: Path, reader: Any, features: list[str], label: str, *, split: bool) -> _Read:
-    """Read block by block: a table as text takes several times the memory of its numbers."""
-    blocks = [np.empty((0, len(features)), np.float32)]
+def _join(path: Path, reader: Any, features: list[str], label: str, *, split: bool, wide: bool) -> _Read | None:
+    """Read block by block: a table as text takes several times the memory of its numbers.
+
+    None where float32 takes digits that rows of a later block need, and the first blocks have lost them.
+    """
+    blocks: list[NDArray[Any]] = []
     labels: list[Any] = []
     parts: list[Any] = []
     rows = 0
     for batch in reader:
-        columns = [_numbers(path, name, rows, batch.column(name)) for name in features]
-        blocks.append(np.stack(columns, axis=1))
+        columns = np.stack([_numbers(path, name, rows, batch.column(name)) for name in features], axis=1)
+        far, narrow = conversion.far_columns(columns), columns.astype(np.float32)
+        conversion.check_apart(columns, far, limits.shown(path), limits.shown(", ".join(features)), features)
+        # A part of the rows may be all the same where the whole is not.
+        far |= np.abs(narrow).min(axis=0, initial=np.inf) > conversion.FAR * np.ptp(columns, axis=0)
+        if not wide and (narrow[:, far] != columns[:, far]).any():
+            if blocks:
+                return None
+            wide = True
+        blocks.append(columns if wide else narrow)
         labels.append(_encoded(batch.column(label)))
         if split:
             parts.append(_encoded(batch.column("split")))
         rows += batch.num_rows
-    return np.concatenate(blocks), _together(labels), _together(parts) if split else None
+    inputs = np.concatenate(blocks) if blocks else np.empty((0, len(features)), np.float32)
+    del blocks
+    if wide:
+        far, narrow = conversion.far_columns(inputs), inputs.astype(np.float32)
+        conversion.check_apart(inputs, far, limits.shown(path), limits.shown(", ".join(features)), features)
+        if (narrow[:, far] == inputs[:, far]).all():
+            inputs = narrow
+    return inputs, _together(labels), _together(parts) if split else None
 
 
 def _check_text(path: Path, file: BinaryIO) -> None:
@@ -195,10 +220,17 @@ def _read_parquet(path: Path, label: str) -> _Read:
         table = parquet.ParquetFile(source, metadata=metadata, read_dictionary=texts)
         labels = _encoded(_column(path, table, label, text=True))
         parts = _encoded(_column(path, table, "split", text=True)) if "split" in names and label != "split" else None
-        inputs = np.empty((rows, len(features)), np.float32)
+        inputs: NDArray[Any] = np.empty((rows, len(features)), np.float32)
         # One column at a time: each may need a page of up to 2 GiB, whatever the file's size.
         for place, name in enumerate(features):
-            inputs[:, place] = _numbers(path, name, 0, _column(path, table, name))
+            column = _column(path, table, name)
+            values = _numbers(path, name, 0, column)[:, None]
+            exact = column.to_numpy()[:, None] if pyarrow.types.is_integer(column.type) else values
+            far = conversion.far_columns(values)
+            conversion.check_apart(exact, far, limits.shown(path), "x", [limits.shown(name)])
+            if far.any() and (values.astype(np.float32) != values).any():
+                inputs = inputs.astype(np.float64, copy=False)
+            inputs[:, place] = values[:, 0]
         pyarrow.default_memory_pool().release_unused()
         return inputs, labels, parts
 
@@ -248,8 +280,8 @@ def _coded(column: Any, values: list[Any]) -> tuple[list[Any], NDArray[np.intege
     return kept, (np.cumsum(used) - 1).astype(np.int32)[codes]
 
 
-def _numbers(path: Path, name: str, before: int, column: Any) -> NDArray[np.float32]:
-    """Return a column as float32; ``before`` is the number of rows above it."""
+def _numbers(path: Path, name: str, before: int, column: Any) -> NDArray[np.float64]:
+    """Return a column as float64, all of it in float32's range; ``before`` is the number of rows above it."""
     import pyarrow
 
     def refuse(code: str, place: int) -> DataError:
@@ -266,10 +298,10 @@ def _numbers(path: Path, name: str, before: int, column: Any) -> NDArray[np.floa
             blank = not column[place].as_py().strip()
             raise refuse("data-table-missing" if blank else "data-table-text", place) from None
         numbers = _trimmed(column).cast(pyarrow.float64())
+    values: NDArray[np.float64] = numbers.to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
         # What float32 cannot hold becomes infinite, and is then found.
-        values: NDArray[np.float32] = numbers.to_numpy(zero_copy_only=False).astype(np.float32)
-    finite = np.isfinite(values)
+        finite = np.isfinite(values.astype(np.float32))
     if not finite.all():
         raise refuse("data-table-finite", int(finite.argmin()))
     return values

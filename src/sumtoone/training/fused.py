@@ -62,7 +62,7 @@ def _is_plain(parameter: Tensor) -> bool:
 def _rows_fit(plan: Plan, sizes: tuple[int, ...]) -> bool:
     inputs_ND, labels_N = plan.dataset.train
     return (
-        inputs_ND.dtype in (torch.uint8, torch.float32)
+        inputs_ND.dtype in (torch.uint8, torch.float32, torch.float64)
         and labels_N.dtype == torch.int64
         and tuple(inputs_ND.shape) == (len(labels_N), sizes[0])
         and plan.preprocessing.features == sizes[0]
@@ -88,8 +88,6 @@ class FusedEngine(PlainEngine):
         module = kernels()
         assert module is not None, "takes() was asked"
         self._sizes = specification.sizes
-        features = self._sizes[0]
-        scale_D, shift_D = (tensor.expand(features).contiguous() for tensor in (self._scale, self._shift))
         self._trainer = module.Trainer.create(
             list(self._sizes),
             self._batch,
@@ -101,8 +99,8 @@ class FusedEngine(PlainEngine):
             options.decay,
             options.nesterov,
             options.precision == "bfloat16",
-            scale_D.data_ptr(),
-            shift_D.data_ptr(),
+            self._scale.data_ptr(),
+            self._shift.data_ptr(),
         )
         self._steps_done = self._steps_seen = 0  # by the kernels; when the network last had their weights
         self._import()
@@ -164,7 +162,8 @@ class FusedEngine(PlainEngine):
         return super().validate()
 
     def _logits(self, inputs_BD: Tensor) -> Tensor:
-        computed = fused(self.network, inputs_BD, self.plan.preprocessing.step, softmax=False, threads=self._threads)
+        rows_BD, step = self.plan.preprocessing.prepared(inputs_BD)
+        computed = fused(self.network, rows_BD, step, softmax=False, threads=self._threads)
         return super()._logits(inputs_BD) if computed is None else computed
 
     def finish(self) -> None:

@@ -35,9 +35,10 @@ class PlainEngine:
         self.trained = plan.trained()
         self.optimizer = _make_optimizer(list(self.trained.values()), plan.options)
         _, self._dtype = input_kind(self.network)
-        self._scale, self._shift = plan.preprocessing.scale_and_shift(plan.device)
+        rows, step = plan.preprocessing.prepared(plan.dataset.train.inputs)
         # The whole data set lives where the network does, pixels as uint8.
-        self._inputs_ND = plan.dataset.train.inputs.to(plan.device)
+        self._inputs_ND = rows.to(plan.device)
+        self._scale, self._shift = (tensor.to(plan.device) for tensor in step)
         self._labels_N = plan.dataset.train.labels.to(plan.device)
         self._validation = Split(plan.dataset.validation.inputs, plan.dataset.validation.labels)
 
