@@ -145,15 +145,18 @@ class Preprocessing:
             that were divided or normalised before: 16 values or more, not all zero and not uint8, that all lie
             between 0 and 1, or, where some are negative, between -10 and 10.
         """
+        return self.applied(self.rows(inputs))
+
+    def applied(self, x_ND: Tensor) -> Tensor:
+        """Return float32 network input (N, D) from some of what :meth:`rows` gave, which is looked at no more.
+
+        Whether values are pixels is seen in all of them together: a dark row by itself looks like one divided by 255.
+        """
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False), torch.no_grad():
-                return self._applied(inputs)
-        return self._applied(inputs)
-
-    def _applied(self, inputs: Tensor | ArrayLike) -> Tensor:
-        x_ND = self.rows(inputs).to(torch.float32)
+                return self.applied(x_ND)
         scale, shift = self.scale_and_shift(x_ND.device)
-        return x_ND.mul(scale).add_(shift)
+        return x_ND.to(torch.float32).mul(scale).add_(shift)
 
     def rows(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return the raw values as rows (N, D), checked as :meth:`__call__` promises, nothing computed yet."""

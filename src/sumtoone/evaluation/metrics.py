@@ -16,6 +16,7 @@ from torch import Tensor
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 from sumtoone.evaluation.report import ClassReport, Reliability, Report
 from sumtoone.language import text
+from sumtoone.runs import Run
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -62,6 +63,8 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
         If the rows have another number of features than the run was trained on.
     DataError
         If the split is empty or a label names no class of the run.
+    DtypeError
+        If the run was trained on pixels and the rows, all together, are none.
     UsageError
         If the batch size is no positive whole number.
     """
@@ -75,7 +78,9 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
         raise ShapeError("evaluation-features", features=run.preprocessing.features, shape=(rows, features))
     # Before the network runs: a wrong label should not cost an evaluation.
     check_labels(split.labels.numpy(), len(run.classes))
-    parts = [run.probabilities(split.inputs[start : start + batch_size]) for start in range(0, rows, batch_size)]
+    inputs_ND = run.preprocessing.rows(split.inputs)
+    answer = run.probabilities_of if isinstance(run, Run) else run.probabilities
+    parts = [answer(inputs_ND[start : start + batch_size]) for start in range(0, rows, batch_size)]
     return report_from(torch.cat(parts), split.labels, run.classes)
 
 
