@@ -16,7 +16,9 @@ from torch import Tensor
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 from sumtoone.evaluation.report import ClassReport, Reliability, Report
 from sumtoone.language import text
+from sumtoone.language.display import quoted
 from sumtoone.runs import Run
+from sumtoone.specification import plain_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -68,8 +70,9 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
     UsageError
         If the batch size is no positive whole number.
     """
+    batch_size = plain_number(batch_size)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError("evaluation-batch-size", given=repr(batch_size))
+        raise UsageError("evaluation-batch-size", given=quoted(batch_size))
     _check_arguments(run, split)
     rows, features = split.inputs.shape
     if rows == 0:
