@@ -20,8 +20,10 @@ from sumtoone import native
 needs_kernels = pytest.mark.skipif(not native.kernels(), reason=f"no compiled kernels here: {native.status()}")
 
 HEAD = """
-import json, os, sys, threading, time
+import json, os, sys, threading, time, warnings
 import torch
+# From 3.12 on, Python warns of every fork beside threads; here it is what is tried.
+warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
 from sumtoone import Network, SumtooneError, native
 from sumtoone.functional import cross_entropy, log_softmax, softmax
 """
