@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from sumtoone.language import speak
 
 # Two test processes with two threads each on two cores spend their time waiting for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
+# What a script begins in the background ignores Ctrl-C, and so would every process that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Annotations such as Float[Tensor, "N K"] become checks, under test only.
 install_import_hook(["sumtoone.functional", "sumtoone.composed"], "beartype.beartype")

@@ -33,8 +33,7 @@ def _options(verb: list[str]) -> list[str]:
     command = typer.main.get_command(app)
     for name in verb:
         command = command.commands[name]  # type: ignore[attr-defined]
-    # What waits for a download, trains for long by right, or draws for seconds has tests of its own.
-    return sorted({name for one in command.params for name in one.opts if name.startswith("-")} - {"--plots"})
+    return sorted({name for one in command.params for name in one.opts if name.startswith("-")})
 
 
 OPTIONS = {tuple(verb): _options(verb) for verb in NAMES}
@@ -45,13 +44,15 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     verb = draw(st.sampled_from(NAMES))
     odd = st.one_of(st.sampled_from(ODD), st.text(st.characters(), max_size=12))
     words = list(verb)
+    # What draws for seconds is tried once for each word below.
+    options = st.sampled_from([name for name in OPTIONS[tuple(verb)] if name != "--plots"])
     for _ in range(draw(st.integers(0, 4))):
         words += draw(
             st.one_of(
                 odd.map(lambda word: [word]),
-                st.sampled_from(OPTIONS[tuple(verb)]).map(lambda name: [name]),
-                st.tuples(st.sampled_from(OPTIONS[tuple(verb)]), odd).map(list),
-                st.tuples(st.sampled_from(OPTIONS[tuple(verb)]), odd).map("=".join).map(lambda word: [word]),
+                options.map(lambda name: [name]),
+                st.tuples(options, odd).map(list),
+                st.tuples(options, odd).map("=".join).map(lambda word: [word]),
             )
         )
     return words
@@ -78,6 +79,35 @@ def test_whatever_is_typed_is_done_or_refused(
     place: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     main_and_look(words, capsys)
+
+
+# What the rest of each line is, so that the odd word is all that is wrong with it.
+WHOLE = {
+    (): [],
+    ("train",): ["rows.csv", "--epochs", "1"],
+    ("evaluate",): ["run", "rows.csv"],
+    ("predict",): ["run", "a.png"],
+    ("explain",): ["a + a", "--shape", "a=2"],
+    ("data", "list"): [],
+    ("data", "fetch"): ["digits"],
+    ("data", "show"): ["rows.csv"],
+}
+# One of each kind, for every option and in place of every argument.
+KINDS = (
+    "", "a\x00b", "\ud800", "a\udcffb", "\x1b[2J\n", "x" * 300 + ".py:N", "e\u0301" * 2_500, "~nosuchuser/x",
+    "nan", "-inf", "1e400", "-1", "9" * 5_000, "/dev/null", "rows.csv/x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("verb", "rest"), WHOLE.items(), ids=map(" ".join, WHOLE))
+def test_every_option_and_argument_in_its_turn(
+    place: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...], rest: list[str]
+) -> None:
+    for word in KINDS:
+        for option in OPTIONS[verb]:
+            main_and_look([*verb, *rest, option, word, "--json"], capsys)
+        for argument in range(len(rest)):
+            main_and_look([*verb, *rest[:argument], word, *rest[argument + 1 :], "--json"], capsys)
 
 
 def main_and_look(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

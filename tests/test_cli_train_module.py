@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -150,6 +152,17 @@ def test_no_such_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "sumtoone: There is no Python file of this name [adopt-file]\n"
         "  expected: a file, as in --network my_file.py:MyNetwork\n"
         "  got: FOLDER/nett.py\n"
+        "  try: check the path; it is taken from the current folder\n",
+    )
+
+
+def test_a_name_longer_than_names_may_be(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = _error(folder, f"{'x' * 300}.py:MyNetwork", capsys)
+    assert (code, error) == (
+        3,
+        "sumtoone: There is no Python file of this name [adopt-file]\n"
+        "  expected: a file, as in --network my_file.py:MyNetwork\n"
+        f"  got: {'x' * 300}.py: {os.strerror(errno.ENAMETOOLONG)}\n"
         "  try: check the path; it is taken from the current folder\n",
     )
 

@@ -184,6 +184,8 @@ def test_it_works_under_vmap_functional_call_and_autocast() -> None:
     torch.testing.assert_close(sums, torch.ones(8), rtol=0, atol=0.01)
 
 
+# Of 3.13.0 alone.
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python:RuntimeWarning")
 def test_it_compiles() -> None:
     network = build("6-5-3")
     x = torch.randn(8, 6)

@@ -7,6 +7,8 @@ import json
 import math
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 from datafiles import refusal
-from sumtoone import Preprocessing
+from engines import weights
+from sumtoone import Dataset, Network, Preprocessing, Split, evaluate, fit
 from sumtoone.errors import DataError, DtypeError, ShapeError
 
 ROWS = arrays(np.float32, st.tuples(st.integers(2, 30), st.integers(1, 6)), elements=st.floats(-1000, 1000, width=32))
@@ -331,7 +335,7 @@ def test_scaled_pixels_in_full() -> None:
     with pytest.raises(DtypeError) as caught:
         Preprocessing.lesson(256)(torch.arange(256) / 255)
     assert str(caught.value) == (
-        "The values are not those of pixels, on which this run was trained [preprocessing-pixels]\n"
+        "The values are not those of pixels, which this preprocessing takes [preprocessing-pixels]\n"
         "  expected: values from 0 to 255\n"
         "  got: 256 values from 0 to 1\n"
         "  try: give uint8 pixels as they are, or multiply: x * 255 for values from 0 to 1"
@@ -358,3 +362,72 @@ def test_pixels_of_any_type_are_taken(pixels: torch.Tensor) -> None:
 def test_numbers_may_lie_between_0_and_1_where_no_pixels_are_wanted() -> None:
     rows = torch.arange(256) / 255
     assert torch.equal(Preprocessing(256)(rows), rows[None])
+
+
+# --- whether values are pixels is seen in all rows together, whoever looks at a part of them
+
+_LABELS = torch.arange(80) % 2
+_PIXELS = torch.randint(2, 256, (80, 16), generator=torch.Generator().manual_seed(0)).float()
+_DARK = torch.cat([_PIXELS[:79], _PIXELS[79:] / 255])
+
+
+def _data(train: torch.Tensor, validation: torch.Tensor) -> Dataset:
+    first, second = Split(train, _LABELS), Split(validation, _LABELS)
+    return Dataset("pixels", first, second, second, classes=("even", "odd"))
+
+
+def _module() -> nn.Module:
+    return nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+@pytest.mark.parametrize("engine", ["plain", "fused"])
+@pytest.mark.parametrize("seeds", [None, [1, 2]])
+@pytest.mark.parametrize(
+    ("train", "validation"),
+    [
+        (_PIXELS / 255, _PIXELS),
+        (_PIXELS, _PIXELS / 255),
+        (_PIXELS / 127.5 - 1, _PIXELS),
+        # Its first rows are blank.
+        (torch.cat([torch.zeros(70, 16), _PIXELS[70:] / 255]), _PIXELS),
+    ],
+)
+def test_no_engine_trains_on_pixels_that_were_scaled_before(
+    train: torch.Tensor, validation: torch.Tensor, engine: str, seeds: list[int] | None
+) -> None:
+    network, heard = Network("16-8-2"), []
+    before = weights(network)
+    with pytest.raises(DtypeError) as caught:
+        fit(
+            network, _data(train, validation), epochs=1, engine=engine, seeds=seeds,
+            preprocessing=Preprocessing.lesson(16), on_event=heard.append,
+        )  # fmt: skip
+    assert (caught.value.code, heard) == ("preprocessing-pixels", [])
+    assert weights(network) == before
+
+
+@pytest.mark.parametrize("build", [lambda: Network("16-8-2"), _module], ids=["network", "module"])
+def test_a_dark_row_among_pixels_is_one_of_them(build: Callable[[], nn.Module]) -> None:
+    # Twice 4,097 rows: modules are given 4,096 at once.
+    rows, labels = torch.cat([_PIXELS[:1].expand(4096, 16), _DARK[79:]]), torch.arange(4097) % 2
+    run = fit(build(), _data(_DARK.flip(0), _DARK.flip(0)), epochs=1, preprocessing=Preprocessing.lesson(16))
+    found = {size: evaluate(run, Split(rows, labels), batch_size=size).to_json() for size in (1, 64, 4096, 5000)}
+    assert all(one["confusion"] == found[1]["confusion"] for one in found.values())
+    assert run.probabilities(rows).shape == (4097, 2)
+    assert len(list(Split(rows, labels).loader(run.preprocessing, batch_size=1))) == 4097
+
+
+@pytest.mark.parametrize("size", [1, 3, 4096])
+def test_scaled_pixels_are_refused_however_few_are_looked_at(size: int) -> None:
+    run = fit(Network("16-2"), _data(_PIXELS.byte(), _PIXELS.byte()), epochs=1)
+    # Fewer than 16 values in each part.
+    narrow = replace(run, network=Network("4-2").eval(), preprocessing=Preprocessing.lesson(4))
+    split = Split(_PIXELS[:, :4] / 255, _LABELS)
+    for look in (
+        lambda: evaluate(narrow, split, batch_size=size),
+        lambda: split.loader(narrow.preprocessing, batch_size=size),
+        lambda: narrow.probabilities(split.inputs),
+    ):
+        with pytest.raises(DtypeError) as caught:
+            look()
+        assert caught.value.code == "preprocessing-pixels"

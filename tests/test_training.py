@@ -23,9 +23,10 @@ import sumtoone as s1
 from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions, fit, open_run, resume
 from sumtoone.errors import DataError, RunError, ShapeError, TrainingError, UnavailableError, UsageError
 from sumtoone.native import status
-from sumtoone.training.checkpoints import newest_checkpoint
+from sumtoone.training.checkpoints import newest_checkpoint, save_checkpoint, stems
 from sumtoone.training.randomness import batch_order
 from sumtoone.training.schedules import learning_rate
+from sumtoone.training.state import Progress
 
 
 def make_dataset(rows: int = 330, features: int = 12, classes: int = 3) -> Dataset:
@@ -287,35 +288,54 @@ from pathlib import Path
 from test_training import make_dataset, build
 from sumtoone import fit, resume
 dataset, out = make_dataset(rows=6000), Path(sys.argv[1])
+def tell(event):
+    print(event["event"], flush=True)
+    sys.stdin.readline()
 if sys.argv[2] == "fit":
-    fit(build(dropout=0.2), dataset, epochs=12, batch_size=8, threads=1, out=out)
+    fit(build(dropout=0.2), dataset, epochs=6, batch_size=8, threads=1, out=out, on_event=tell)
 else:
-    resume(out, dataset)
+    resume(out, dataset, on_event=tell)
 """
 
 
-def _process(out: Path, verb: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", TRAIN, str(out), verb, str(Path(__file__).parent)])
+def _process(out: Path, verb: str) -> subprocess.Popen[str]:
+    """Begin a training that waits for a line after every event it tells, until there are no more."""
+    command = [sys.executable, "-W", "error", "-c", TRAIN, str(out), verb, str(Path(__file__).parent)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def test_kill_9_at_any_moment_and_resume_give_the_same_bits(tmp_path: Path) -> None:
-    assert _process(tmp_path / "whole", "fit").wait() == 0
-    out = tmp_path / "killed"
-    process, verb, kills = _process(out, "fit"), "resume", 0
-    for wait in (0.02, 0.4, 0.9):
-        while not list((out / "checkpoints").glob("*.json")) and process.poll() is None:
-            time.sleep(0.002)
-        time.sleep(wait)
-        kills += process.poll() is None
-        process.kill()
-        process.wait()
-        process = _process(out, verb)
-        while process.poll() is None and len(list((out / "checkpoints").glob("*.json"))) < 1:
-            time.sleep(0.002)
-        time.sleep(1.5)
-    assert process.wait() == 0
-    assert kills >= 1
+    with _process(tmp_path / "whole", "fit") as process:
+        process.communicate()
+    assert process.returncode == 0
+    out, verb = tmp_path / "killed", "fit"
+    # 15 events of steps and one of its end in each epoch; then a while in which it goes on, to the next at most.
+    for events, wait in ((1, 0.0), (16, 0.001), (30, 0.003)):
+        with _process(out, verb) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            for _ in range(events):
+                assert process.stdout.readline()
+                process.stdin.write("\n")
+                process.stdin.flush()
+            time.sleep(wait)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+        verb = "resume"
+    with _process(out, verb) as process:
+        process.communicate()
+    assert process.returncode == 0
     assert (out / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
+
+
+def test_the_newest_checkpoints_are_kept_however_long_their_numbers(tmp_path: Path) -> None:
+    # An epoch of a million steps, and a million epochs: names that do not sort as text.
+    places = [(0, 999_950), (0, 1_000_000), (1, 0), (999_999, 7), (1_000_000, 0), (1_000_000, 10**15)]
+    for epoch, step in places:
+        save_checkpoint(tmp_path, Progress(epoch, step), {"network.w": torch.ones(2)}, {})
+        assert newest_checkpoint(tmp_path)[0].to_json() == Progress(epoch, step).to_json()
+    assert stems(tmp_path) == ["1000000-1000000000000000", "1000000-000000"]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 4
 
 
 def _interrupt(dataset: Dataset, out: Path) -> None:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sumtoone.errors import UsageError
+from sumtoone.options import checked_seed
 
 INPUTS, HIDDEN, CLASSES = 784, 256, 10
 
@@ -91,7 +92,7 @@ class HandMade:
     @classmethod
     def draw(cls, seed: int | torch.Generator = 0) -> HandMade:
         """Draw weights and biases from the standard normal distribution; a generator is drawn from as it stands."""
-        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(checked_seed(seed))
         return cls(
             w1=torch.randn(INPUTS, HIDDEN, generator=generator),
             b1=torch.randn(HIDDEN, generator=generator),

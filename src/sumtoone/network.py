@@ -20,6 +20,7 @@ from sumtoone.errors import DtypeError, ShapeError
 from sumtoone.functional import softmax
 from sumtoone.language import text
 from sumtoone.native import inference
+from sumtoone.options import checked_seed
 from sumtoone.specification import Specification
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ class Network(nn.Module):
 
     def initialise(self, seed: int | None) -> None:
         """Draw all weights anew from ``seed`` and set the biases to 0."""
-        generator = torch.Generator().manual_seed(seed) if seed is not None else None
+        generator = None if seed is None else torch.Generator().manual_seed(checked_seed(seed))
         last = len(self.layers) - 1
         with torch.no_grad():
             for place, layer in enumerate(self._linears()):

@@ -9,7 +9,7 @@ from typing import Any
 
 from sumtoone.errors import SumtooneError, UsageError, raise_all
 from sumtoone.language.display import quoted
-from sumtoone.specification import did_you_mean
+from sumtoone.specification import did_you_mean, plain_number
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("one-cycle", "cosine", "constant")
@@ -91,6 +91,8 @@ class TrainingOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, plain_number(getattr(self, field.name)))
         raise_all([UsageError(code, **details) for code, details in _complaints(self)])
 
     @classmethod
@@ -145,11 +147,20 @@ class TrainingOptions:
         return cls._built(momentum, {**rest, **unheeded})
 
 
+def checked_seed(seed: Any) -> int:
+    """Return a seed as Python's own number; :class:`UsageError` if it is none."""
+    seed, (low, high) = plain_number(seed), COUNTS["seed"]
+    if not is_whole(seed, low, high):
+        raise UsageError("training-count", name="seed", given=quoted(seed), low=low, high=f"{high:,}")
+    return int(seed)
+
+
 def _hint(name: str, known: list[str]) -> str:
     return did_you_mean(name, [option.replace("_", "-") for option in known]).replace("-", "_")
 
 
-def _is_whole(value: object, low: int, high: int) -> bool:
+def is_whole(value: object, low: int, high: int) -> bool:
+    """Whether a value is a whole number from ``low`` to ``high``, both included."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
@@ -175,7 +186,7 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
     for name, (low, high) in COUNTS.items():
         value = getattr(options, name)
         left_out = value is None and name in ("early_stopping", "threads")
-        check(name, left_out or _is_whole(value, low, high), "training-count", low=low, high=f"{high:,}")
+        check(name, left_out or is_whole(value, low, high), "training-count", low=low, high=f"{high:,}")
     check("lr", options.lr is None or _is_number(options.lr, lambda lr: lr > 0), "training-positive")
     decay = options.weight_decay
     check("weight_decay", decay is None or _is_number(decay, lambda value: value >= 0), "training-not-negative")

@@ -88,15 +88,19 @@ class Run:
         ShapeError, DtypeError
             If the inputs do not hold rows of the size the network was trained on.
         """
-        rows = self.preprocessing.rows(inputs)
+        return self.probabilities_of(self.preprocessing.rows(inputs))
+
+    def probabilities_of(self, rows: Tensor) -> Tensor:
+        """Return :meth:`probabilities` of some of what ``preprocessing.rows`` gave, which is looked at no more."""
         with torch.inference_mode():
             computed = fused(self.network, *self.preprocessing.prepared(rows), softmax=True)
             if computed is not None:
                 return computed
             device, dtype = input_kind(self.network)
             with evaluating(self.network), torch.autocast(device.type, enabled=False):
-                parts = rows.split(_ROWS_AT_ONCE)
-                return torch.cat([self._probabilities(self.preprocessing(part.to(device)).to(dtype)) for part in parts])
+                applied = self.preprocessing.applied
+                parts = (applied(part.to(device)).to(dtype) for part in rows.split(_ROWS_AT_ONCE))
+                return torch.cat([self._probabilities(part) for part in parts])
 
     def _probabilities(self, x: Tensor) -> Tensor:
         computed = fused(self.network, x, softmax=True)

@@ -6,9 +6,11 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from sumtoone.errors import SpecificationError, UsageError, raise_all
 from sumtoone.language import text
+from sumtoone.language.display import printable, quoted
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "gelu", "leaky-relu", "identity")
 
@@ -54,6 +56,14 @@ class Specification:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("activation", "dropout"):
+            object.__setattr__(self, name, plain_number(getattr(self, name)))
+        sizes = tuple(map(plain_number, self.sizes)) if isinstance(self.sizes, list | tuple) else (None,)
+        if not all(type(size) is int for size in sizes):
+            raise SpecificationError(
+                "specification-type", kind=type(self.sizes).__name__, value=quoted(self.sizes)[:60]
+            )
+        object.__setattr__(self, "sizes", sizes)
         problems = [
             *_size_problems(self.sizes),
             *_activation_problems(self.activation),
@@ -64,11 +74,7 @@ class Specification:
     @classmethod
     def parse(cls, sizes: str | Sequence[int], activation: str = "relu", dropout: float = 0.0) -> Specification:
         """Read a string such as ``"784-128-64-10"``, or a sequence of sizes."""
-        if isinstance(sizes, str):
-            return cls(_parse(sizes), activation, dropout)
-        if isinstance(sizes, list | tuple) and all(type(size) is int for size in sizes):
-            return cls(tuple(sizes), activation, dropout)
-        raise SpecificationError("specification-type", kind=type(sizes).__name__, value=repr(sizes)[:60])
+        return cls(_parse(sizes) if isinstance(sizes, str) else sizes, activation, dropout)  # type: ignore[arg-type]
 
     @property
     def inputs(self) -> int:
@@ -93,9 +99,23 @@ class Specification:
         return "-".join(map(str, self.sizes))
 
 
+def plain_number(value: Any) -> Any:
+    """Return a number of NumPy's or PyTorch's, also an array of no axes, as Python's own; all else as it is.
+
+    >>> import numpy as np
+    >>> plain_number(np.int64(3)), plain_number(np.array(0.5)), plain_number("3")
+    (3, 0.5, '3')
+    """
+    try:
+        return value.item() if getattr(value, "shape", None) == () else value
+    except Exception:
+        # What somebody's own class, or a tensor without values, raises is open-ended.
+        return value
+
+
 def did_you_mean(given: object, known: Sequence[str]) -> str:
     """Return the hint for an unknown name: the nearest known one, or all of them."""
-    near = difflib.get_close_matches(str(given).lower().replace("_", "-"), known, n=1)
+    near = difflib.get_close_matches(printable(given).lower().replace("_", "-"), known, n=1)
     if near:
         return text("specification.did-you-mean", guess=near[0])
     return text("specification.choose-one", known=", ".join(known))
@@ -157,16 +177,16 @@ def _size_problems(sizes: tuple[int, ...]) -> list[SpecificationError]:
 
 
 def _activation_problems(activation: object) -> list[UsageError]:
-    if activation in ACTIVATIONS:
+    if isinstance(activation, str) and activation in ACTIVATIONS:
         return []
     hint = did_you_mean(activation, ACTIVATIONS)
-    return [UsageError("activation-unknown", given=repr(activation), known=", ".join(ACTIVATIONS), hint=hint)]
+    return [UsageError("activation-unknown", given=quoted(activation), known=", ".join(ACTIVATIONS), hint=hint)]
 
 
 def _dropout_problems(dropout: object) -> list[UsageError]:
     if isinstance(dropout, int | float) and not isinstance(dropout, bool) and 0 <= dropout < 1:
         return []
-    return [UsageError("dropout-range", given=repr(dropout))]
+    return [UsageError("dropout-range", given=quoted(dropout))]
 
 
 def _short(string: str) -> str:

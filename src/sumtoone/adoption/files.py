@@ -77,7 +77,12 @@ def _pick(file: ModuleType, name: str, path: Path) -> nn.Module | type[nn.Module
 
 
 def _run(path: Path) -> ModuleType:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        # A name longer than names may be; a folder that is somebody else's.
+        raise DataError("adopt-file", path=f"{path}: {error.strerror}") from None
+    if not there:
         raise DataError("adopt-file", path=str(path))
     specification = importlib.util.spec_from_file_location(f"sumtoone_adopted_{path.stem}", path.resolve())
     if specification is None or specification.loader is None:

@@ -198,8 +198,8 @@ def far_columns(values: NDArray[Any]) -> NDArray[np.bool_]:
     if not len(values):
         return np.zeros(values.shape[1], np.bool_)
     means, deviations = moments(values)
-    far: NDArray[np.bool_] = np.abs(means) > FAR * deviations
-    return far & (values.max(axis=0) > values.min(axis=0))
+    far: NDArray[np.bool_] = (np.abs(means) > FAR * deviations) & (values.max(axis=0) > values.min(axis=0))
+    return far
 
 
 def check_apart(values: NDArray[Any], far: NDArray[np.bool_], place: str, key: str, names: Sequence[str] = ()) -> None:

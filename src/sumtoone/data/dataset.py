@@ -100,14 +100,14 @@ class _Rows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     """What a ``DataLoader`` indexes with a list of rows."""
 
     def __init__(self, split: Split, preprocessing: Preprocessing) -> None:
-        self.split = split
+        self.inputs_ND, self.labels_N = preprocessing.rows(split.inputs), split.labels
         self.preprocessing = preprocessing
 
     def __getitem__(self, rows: int | list[int]) -> tuple[Tensor, Tensor]:
-        return self.preprocessing(self.split.inputs[rows]), self.split.labels[rows]
+        return self.preprocessing.applied(self.inputs_ND[rows]), self.labels_N[rows]
 
     def __len__(self) -> int:
-        return len(self.split)
+        return len(self.labels_N)
 
 
 @dataclass(frozen=True, eq=False)

@@ -148,13 +148,16 @@ class Preprocessing:
             that were divided or normalised before: 16 values or more, not all zero and not uint8, that all lie
             between 0 and 1, or, where some are negative, between -10 and 10.
         """
+        return self.applied(self.rows(inputs))
+
+    def applied(self, x_ND: Tensor) -> Tensor:
+        """Return float32 network input (N, D) from some of what :meth:`rows` gave, which is looked at no more.
+
+        Whether values are pixels is seen in all of them together: a dark row by itself looks like one divided by 255.
+        """
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False), torch.no_grad():
-                return self._applied(inputs)
-        return self._applied(inputs)
-
-    def _applied(self, inputs: Tensor | ArrayLike) -> Tensor:
-        x_ND = self.rows(inputs)
+                return self.applied(x_ND)
         if not self._far:
             scale, shift = self.step if x_ND.device.type == "cpu" else self.scale_and_shift(x_ND.device)
             return x_ND.to(torch.float32).mul(scale).add_(shift)
@@ -172,7 +175,7 @@ class Preprocessing:
         """
         if not self._far:
             return rows, self.step
-        return self(rows), (torch.ones(self.features), torch.zeros(self.features))
+        return self.applied(rows), (torch.ones(self.features), torch.zeros(self.features))
 
     @cached_property
     def _far(self) -> bool:

@@ -16,6 +16,9 @@ from torch import Tensor
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 from sumtoone.evaluation.report import ClassReport, Reliability, Report
 from sumtoone.language import text
+from sumtoone.language.display import quoted
+from sumtoone.runs import Run
+from sumtoone.specification import plain_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -62,11 +65,14 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
         If the rows have another number of features than the run was trained on.
     DataError
         If the split is empty or a label names no class of the run.
+    DtypeError
+        If the run was trained on pixels and the rows, all together, are none.
     UsageError
         If the batch size is no positive whole number.
     """
+    batch_size = plain_number(batch_size)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise UsageError("evaluation-batch-size", given=repr(batch_size))
+        raise UsageError("evaluation-batch-size", given=quoted(batch_size))
     _check_arguments(run, split)
     rows, features = split.inputs.shape
     if rows == 0:
@@ -75,7 +81,9 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
         raise ShapeError("evaluation-features", features=run.preprocessing.features, shape=(rows, features))
     # Before the network runs: a wrong label should not cost an evaluation.
     check_labels(split.labels.numpy(), len(run.classes))
-    parts = [run.probabilities(split.inputs[start : start + batch_size]) for start in range(0, rows, batch_size)]
+    inputs_ND = run.preprocessing.rows(split.inputs)
+    answer = run.probabilities_of if isinstance(run, Run) else run.probabilities
+    parts = [answer(inputs_ND[start : start + batch_size]) for start in range(0, rows, batch_size)]
     return report_from(torch.cat(parts), split.labels, run.classes)
 
 

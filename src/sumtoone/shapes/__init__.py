@@ -17,7 +17,7 @@ from sumtoone.shapes.tracing import trace
 from sumtoone.shapes.traps import traps_in
 from sumtoone.shapes.values import LARGEST_AXIS, MOST_AXES
 from sumtoone.shapes.wording import wrapped
-from sumtoone.specification import did_you_mean
+from sumtoone.specification import did_you_mean, plain_number
 
 __all__ = ["Explanation", "Suggestion", "explain"]
 
@@ -129,8 +129,13 @@ def _warning_lines(warning: str) -> list[str]:
 
 def _checked_shapes(names: Sequence[str], given: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
     """Return the shape of each name, or raise every complaint about them at once."""
-    shapes = {unicodedata.normalize("NFKC", name): shape for name, shape in given.items()}
     problems: list[SumtooneError] = []
+    shapes: dict[str, Sequence[int]] = {}
+    for key, shape in given.items():
+        name = unicodedata.normalize("NFKC", key)  # as Python reads it
+        if name in shapes:
+            problems.append(UsageError("explain-shape-twice", name=shortened(name)))
+        shapes[name] = shape
     if not names:
         raise UsageError("explain-no-tensor")
     for name in names:
@@ -141,16 +146,20 @@ def _checked_shapes(names: Sequence[str], given: Mapping[str, Sequence[int]]) ->
     for name, shape in shapes.items():
         if name not in names or name in NAMESPACES:
             listed = shortened(", ".join(names))
-            problems.append(UsageError("explain-shape-unused", name=shortened(name), names=listed))
+            problems.append(UsageError("explain-shape-unused", name=_named(name), names=listed))
         elif not _is_shape(shape):
             given_shape = shortened(quoted(shape))
             fields = {"largest": f"{LARGEST_AXIS:,}", "limit": MOST_AXES}
             problems.append(UsageError("explain-shape-value", name=shortened(name), given=given_shape, **fields))
     raise_all(problems)
-    return {name: tuple(int(size) for size in shapes[name]) for name in names}
+    return {name: tuple(map(plain_number, shapes[name])) for name in names}
 
 
 def _is_shape(shape: object) -> bool:
     if not isinstance(shape, tuple | list) or len(shape) > MOST_AXES:
         return False
-    return all(type(size) is int and 0 <= size <= LARGEST_AXIS for size in shape)
+    return all(type(size) is int and 0 <= size <= LARGEST_AXIS for size in map(plain_number, shape))
+
+
+def _named(name: str) -> str:
+    return shortened(name if name.isidentifier() else quoted(name))

@@ -75,6 +75,8 @@ def check_fit(plan: Plan) -> None:
         raise ShapeError("training-features", network=plan.preprocessing.features, data=dataset.features)
     if isinstance(network, Network) and network.specification.inputs != dataset.features:
         raise ShapeError("training-features", network=network.specification.inputs, data=dataset.features)
+    for split in (dataset.train, dataset.validation):
+        plan.preprocessing.rows(split.inputs)  # whole: the engines see parts, and look at none
     check_keepable(network)
     _check_logits(plan)
     if not plan.trained():
@@ -149,7 +151,7 @@ def _go_through(plan: Plan, rows: int, *, whole: bool) -> None:
 
 def _answer(plan: Plan, rows: int, *, last: bool = False) -> Any:
     device, dtype = input_kind(plan.network)
-    inputs = plan.preprocessing(plan.dataset.train.inputs[:rows]).to(device, dtype)
+    inputs = plan.preprocessing.applied(plan.dataset.train.inputs[:rows]).to(device, dtype)
     try:
         return plan.network(inputs)
     except Exception as error:

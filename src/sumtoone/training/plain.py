@@ -126,7 +126,7 @@ class PlainEngine:
 
     def _logits(self, inputs_BD: Tensor) -> Tensor:
         """Return what the network gives for raw rows."""
-        logits_BK: Tensor = self.network(self.plan.preprocessing(inputs_BD).to(self._dtype))
+        logits_BK: Tensor = self.network(self.plan.preprocessing.applied(inputs_BD).to(self._dtype))
         return logits_BK
 
     def finish(self) -> None:

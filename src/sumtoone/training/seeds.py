@@ -21,9 +21,12 @@ from torch import nn
 
 from sumtoone.data import Dataset, Split
 from sumtoone.errors import UsageError
+from sumtoone.language.display import quoted
 from sumtoone.network import Network
+from sumtoone.options import COUNTS, is_whole
 from sumtoone.run_folder import new_folder
 from sumtoone.runs import Run
+from sumtoone.specification import plain_number
 from sumtoone.training.checks import check_fit
 from sumtoone.training.process import Surroundings, fuses, surroundings
 from sumtoone.training.progress import Listener, listening
@@ -45,12 +48,12 @@ def checked(seeds: Sequence[int], network: nn.Module) -> tuple[tuple[int, ...], 
         If they are not different whole numbers, or the network is no :class:`Network`: weights are drawn anew from
         a description.
     """
-    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable):
-        raise UsageError("training-seeds", given=repr(seeds))
-    chosen = tuple(seeds)
-    whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63 for seed in chosen)
+    if isinstance(seeds, str | bytes) or not isinstance(seeds, Iterable) or getattr(seeds, "shape", None) == ():
+        raise UsageError("training-seeds", given=quoted(seeds))
+    chosen = tuple(map(plain_number, seeds))
+    whole = all(is_whole(seed, *COUNTS["seed"]) for seed in chosen)
     if not chosen or not whole or len(set(chosen)) < len(chosen):
-        raise UsageError("training-seeds", given=repr(list(chosen)))
+        raise UsageError("training-seeds", given=quoted(list(chosen)))
     if type(network) is not Network:
         raise UsageError("training-seeds-network", kind=type(network).__name__)
     return chosen, Network(network.specification)

@@ -1,0 +1,213 @@
+"""What ``--json`` prints, key by key: the names and kinds that other people's scripts read.
+
+A document is pinned as a picture of itself, with the kind of each value in its place; a list as one item for all.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datafiles import image_bytes
+from sumtoone.cli import main
+
+KINDS = {str: "text", bool: "truth", int: "whole", float: "number", type(None): "null"}
+
+EPOCH = {
+    "event": "text",
+    "epoch": "whole",
+    "train_loss": "number",
+    "train_accuracy": "number",
+    "validation_loss": "number",
+    "validation_accuracy": "number",
+    "seconds": "number",
+}
+REPORT = {
+    "accuracy": "number",
+    "nll": "number",
+    "brier": "number",
+    "ece": "number",
+    "confusion": [["whole"]],
+    "per_class": [
+        {"class": "text", "precision": "number", "recall": "number", "f1": "number", "support": "whole"},
+    ],
+    "rows": "whole",
+}
+ERROR = {"code": "text", "message": "text", "expected": "text", "got": "text", "try": "text"}
+BUILT_IN = {
+    "name": "text",
+    "rows": "whole",
+    "classes": "whole",
+    "image_shape": ["whole"],
+    "place": "text",
+    "folder": "null",
+    "about": "text",
+}
+DESCRIPTION = {
+    "name": "text",
+    "rows": {"train": "whole", "validation": "whole", "test": "whole"},
+    "classes": [{"class": "text", "train": "whole", "validation": "whole", "test": "whole"}],
+    "features": "whole",
+    "image_shape": ["whole"],
+    "dtype": "text",
+    "range": ["whole"],
+    "fingerprint": "text",
+    "out": "null",
+}
+EXPLANATION = {
+    "expression": "text",
+    "shapes": {"a": ["whole"], "b": ["whole"]},
+    "shape": ["whole"],
+    "error": "null",
+    "warnings": [],
+    "suggestions": [],
+    "text": "text",
+}
+
+# The words, the exit code, and the line or lines on standard output. The run is one of two classes of images.
+DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
+    "train": (
+        ["train", "images.npz", "--epochs", "2", "--out", "new"],
+        0,
+        [EPOCH, EPOCH, {"event": "text", "out": "text", "test": "null"}],
+    ),
+    "train --test": (
+        ["train", "images.npz", "--epochs", "1", "--test", "--out", "new"],
+        0,
+        [EPOCH, {"event": "text", "out": "text", "test": REPORT}],
+    ),
+    "train --plots": (
+        ["train", "images.npz", "--epochs", "1", "--plots", "--out", "new"],
+        0,
+        [EPOCH, {"event": "text", "out": "text", "test": "null"}],
+    ),
+    "train without validation rows": (
+        ["train", "few.csv", "--epochs", "1", "--out", "new"],
+        0,
+        [
+            {**EPOCH, "validation_loss": "null", "validation_accuracy": "null"},
+            {"event": "text", "out": "text", "test": "null"},
+        ],
+    ),
+    "train --resume": (["train", "--resume", "--out", "run"], 0, [{"event": "text", "out": "text", "test": "null"}]),
+    "evaluate": (["evaluate", "run"], 0, [REPORT]),
+    "evaluate DATA": (["evaluate", "run", "images.npz", "--split", "train", "--plots", "drawn"], 0, [REPORT]),
+    "predict": (
+        ["predict", "run", "a.png", "a.png"],
+        0,
+        [{"path": "text", "label": "text", "probabilities": {"0": "number", "1": "number"}}] * 2,
+    ),
+    "predict what is no image": (
+        ["predict", "run", "none.png", "a.png"],
+        3,
+        [
+            {"path": "text", "error": ERROR},
+            {"path": "text", "label": "text", "probabilities": {"0": "number", "1": "number"}},
+        ],
+    ),
+    "explain": (["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64,1"], 0, [EXPLANATION]),
+    "explain what does not broadcast": (
+        ["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64"],
+        1,
+        [{**EXPLANATION, "shape": "null", "error": "text", "suggestions": [{"line": "text", "shape": ["whole"]}]}],
+    ),
+    "explain a trap": (
+        ["explain", "a / b", "--shape", "a=64,64", "--shape", "b=64"],
+        0,
+        [{**EXPLANATION, "warnings": ["text"], "suggestions": [{"line": "text", "shape": ["whole"]}]}],
+    ),
+    "data fetch": (
+        ["data", "fetch", "digits"],
+        0,
+        [{"name": "text", "place": "text", "folder": "null", "files": []}],
+    ),
+    "data show": (["data", "show", "images.npz"], 0, [DESCRIPTION]),
+    "data show --out": (["data", "show", "images.npz", "--out", "some.png"], 0, [{**DESCRIPTION, "out": "text"}]),
+    "data show TABLE": (
+        ["data", "show", "rows.csv"],
+        0,
+        [{**DESCRIPTION, "image_shape": "null", "range": ["number"]}],
+    ),
+    "an option that is none": (["train", "--epoch", "3"], 2, [{"error": ERROR}]),
+    "a value that is none": (["train", "--epochs", "many"], 2, [{"error": ERROR}]),
+    "a verb that is none": (["trian"], 2, [{"error": ERROR}]),
+    "several values that are none": (["train", "--epochs", "0", "--lr", "-1"], 2, [{"error": ERROR}]),
+    "data that is not there": (["train", "none.csv", "--out", "new"], 3, [{"error": ERROR}]),
+    "a run that is not there": (["evaluate", "none"], 3, [{"error": ERROR}]),
+    "what is not on this machine": (["data", "fetch", "mnist"], 4, [{"error": ERROR}]),
+}
+
+
+def picture(value: Any) -> Any:
+    """The names in a document, each with the kind of its value."""
+    if isinstance(value, dict):
+        return {name: picture(item) for name, item in value.items()}
+    if isinstance(value, list):
+        items = [picture(item) for item in value]
+        assert all(item == items[0] for item in items), value
+        return items[:1]
+    return KINDS[type(value)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("made")
+    x = np.random.default_rng(0).integers(0, 256, (60, 4, 4), dtype=np.uint8)
+    np.savez(place / "images.npz", x=x, y=np.arange(60) % 2)
+    (place / "a.png").write_bytes(image_bytes(x[0]))
+    rows = [f"{number / 7:.2f},{number % 3}.5,{'pq'[number % 2]}\n" for number in range(20)]
+    (place / "rows.csv").write_text("a,b,label\n" + "".join(rows))
+    (place / "few.csv").write_text("a,b,label\n" + "".join(rows[:4]))
+    assert main(["train", str(place / "images.npz"), "--epochs", "1", "--out", str(place / "run"), "-q"]) == 0
+    return place
+
+
+@pytest.fixture
+def _there(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in made.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUMTOONE_OFFLINE", "1")
+    monkeypatch.delenv("SUMTOONE_DATA", raising=False)
+
+
+@pytest.mark.usefixtures("_there")
+@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_every_key_of_every_document(name: str, language: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words, code, expected = DOCUMENTS[name]
+    assert main([*words, "--json", "--lang", language]) == code
+    lines = capsys.readouterr().out.splitlines()
+    found = [picture(json.loads(line)) for line in lines]
+    assert found == expected
+    # The order is that of the documentation, and stays.
+    assert json.dumps(found) == json.dumps(expected)
+
+
+@pytest.mark.usefixtures("_there")
+def test_every_key_of_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "list", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    document = json.loads(line)
+    assert set(document) == {"datasets"}
+    for entry in document["datasets"]:
+        assert picture({**entry, "folder": None}) == BUILT_IN
+
+
+def test_every_verb_that_speaks_json_is_here() -> None:
+    from test_cli_garbage import NAMES, OPTIONS
+
+    spoken = {tuple(verb) for verb in NAMES if "--json" in OPTIONS[tuple(verb)]}
+    here = {words[: 2 if words[0] == "data" else 1] for words in (tuple(words) for words, _, _ in DOCUMENTS.values())}
+    assert spoken - here == {("data", "list")}
+
+
+def test_the_version_is_a_line_of_words(capsys: pytest.CaptureFixture[str]) -> None:
+    from sumtoone import __version__
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"sumtoone {__version__}\n"
