@@ -358,3 +358,35 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path, packed: bool) -> None
 @given(broken=damaged(npy_bytes(X)))
 def test_damaged_arrays_in_whole_archives_are_read_or_refused(tmp_path: Path, broken: bytes) -> None:
     assert_read_or_refused(npz.read, write_zip(tmp_path / "a.npz", ("x.npy", broken), y_member))
+
+
+def test_labels_in_a_column_are_labels(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.npz", ("x.npy", npy_bytes(X)), ("y.npy", npy_bytes(Y[:, np.newaxis])))
+    assert torch.equal(npz.read(path).train.labels, npz.read(write_npz(tmp_path / "b.npz", x=X, y=Y)).train.labels)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),
+        ("X_train", "y_train", "X_test", "y_test"),
+        ("train_images", "train_labels", "test_images", "test_labels"),
+        ("data", "target", "x_test", "y_test"),
+        ("images", "labels", "x_test", "y_test"),
+        ("features", "labels", "x_test", "y_test"),
+        ("X", "y", "x_test", "y_test"),
+    ],
+)
+def test_the_names_of_other_libraries_mean_the_same_arrays(tmp_path: Path, names: tuple[str, ...]) -> None:
+    members = [(f"{name}.npy", npy_bytes(array)) for name, array in zip(names, (X, Y, X, Y), strict=True)]
+    data = npz.read(write_zip(tmp_path / "a.npz", *members))
+    own = [(f"{name}.npy", npy_bytes(a)) for name, a in zip(("x", "y", "x_test", "y_test"), (X, Y, X, Y), strict=True)]
+    same = npz.read(write_zip(tmp_path / "b.npz", *own))
+    for part, other in ((data.train, same.train), (data.validation, same.validation), (data.test, same.test)):
+        assert torch.equal(part.inputs, other.inputs)
+        assert torch.equal(part.labels, other.labels)
+
+
+def test_two_names_of_one_array_are_refused(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.npz", ("x.npy", npy_bytes(X)), ("x_train.npy", npy_bytes(X)), y_member)
+    assert refusal(lambda: npz.read(path)) == ("data-npz-duplicate", "x.npy once", f"2 times in {path}")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -225,7 +226,12 @@ def test_few_bytes_of_many_rows_are_read_in_the_memory_that_the_limits_say(tmp_p
             "nothing in row 2, column a of {path}",
         ),
         ("a,label\n1,x\n2,\n", "data-label-missing", "a label for every row", "none in row 2 of {path}: label"),
-        ("a,label\n1,1\n2,nan\n", "data-label-missing", "a label for every row", "none in row 2 of {path}: label"),
+        (
+            "a,label\n1,1\n2,nan\n",
+            "data-table-label-mark",
+            "a label for every row",
+            "'nan' in 1 rows of {path}: label, the first: 2",
+        ),
         (
             "a,label\n1,1\n2,0.5\n",
             "data-label-fraction",
@@ -482,3 +488,40 @@ def test_times_in_parquet_keep_their_digits(tmp_path: Path, kind: type) -> None:
     parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     data = tables.read(tmp_path / "t.parquet")
     assert len(data.train.inputs[:, 1].unique()) == len(data.train)
+
+
+@pytest.mark.parametrize("index", [["height"], ["height", "width"], [{"kind": "range", "name": None}]])
+def test_what_a_parquet_file_calls_its_index_is_no_feature(tmp_path: Path, index: list[Any]) -> None:
+    declared = json.dumps({"index_columns": index}).encode()
+    columns = {**COLUMNS, "depth": list(range(12))}
+    table = pa.table(columns).replace_schema_metadata({b"pandas": declared})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    names = [name for name in index if isinstance(name, str)]
+    assert tables.read(tmp_path / "t.parquet").features == 3 - len(names)
+
+
+@pytest.mark.parametrize("name", ["Unnamed: 0", "Unnamed: 0.1", "__index_level_0__"])
+def test_an_index_without_a_name_is_refused(tmp_path: Path, name: str) -> None:
+    path = write_csv(tmp_path / "t.csv", f"{name},a,label\n0,1,x\n1,2,y\n")
+    with pytest.raises(DataError) as caught:
+        tables.read(path)
+    assert (caught.value.code, caught.value.got) == ("data-table-unnamed", f"none for column 1 of {path}")
+
+
+@pytest.mark.parametrize("mark", ["NA", "N/A", "?", "NaN", "null", "None", ".", "-", " NA "])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_mark_of_a_missing_value_is_neither_class_nor_number(tmp_path: Path, mark: str, suffix: str) -> None:
+    path = write(tmp_path / f"t{suffix}", {**COLUMNS, "label": ["cat", mark, "dog", mark] * 3})
+    with pytest.raises(DataError) as caught:
+        tables.read(path)
+    assert caught.value.code == "data-table-label-mark"
+    assert caught.value.got == f"{mark!r} in 6 rows of {path}: label, the first: 2, 4, 6, 8, 10"
+    cell = write_csv(tmp_path / "cell.csv", f"a,label\n1,x\n{mark},y\n")
+    with pytest.raises(DataError) as caught:
+        tables.read(cell)
+    assert caught.value.code == ("data-table-finite" if mark == "NaN" else "data-table-missing")
+
+
+def test_a_minus_beside_a_plus_is_a_class(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,label\n" + "".join(f"{x},{'+-'[x % 2]}\n" for x in range(20)))
+    assert tables.read(tmp_path / "t.csv").classes == ("+", "-")

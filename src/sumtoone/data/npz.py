@@ -1,5 +1,6 @@
 """NumPy archives: ``x`` and ``y``, optionally ``x_test``, ``y_test``, ``x_validation``, ``y_validation``.
 
+Names that other libraries give these arrays (``x_train``, ``train_images``) are read as what they mean.
 The archive is opened as what it is, a zip file of ``.npy`` members, so that each size can be held
 against the bytes that are there before NumPy sets memory aside; nothing is ever unpickled.
 """
@@ -24,6 +25,18 @@ from sumtoone.errors import DataError
 from sumtoone.specification import did_you_mean
 
 KEYS = ("x", "y", "x_test", "y_test", "x_validation", "y_validation")
+
+# What Keras, scikit-learn and MedMNIST call the same arrays.
+_INPUTS = ("x", "X", "data", "images", "features", "x_train", "X_train", "train_images", "train_x")
+_LABELS = ("y", "target", "labels", "y_train", "train_labels", "train_y")
+_MEANT = (
+    dict.fromkeys(_INPUTS, "x")
+    | dict.fromkeys(_LABELS, "y")
+    | dict.fromkeys(("x_test", "X_test", "test_images"), "x_test")
+    | dict.fromkeys(("y_test", "test_labels"), "y_test")
+    | dict.fromkeys(("x_validation", "x_val", "X_val", "X_validation", "val_images"), "x_validation")
+    | dict.fromkeys(("y_validation", "y_val", "val_labels"), "y_validation")
+)
 
 _LARGEST_DIRECTORY = 2**20
 _LARGEST_HEADER = 10_000
@@ -84,8 +97,11 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             limits.check_ratio(path, sum(member.file_size for member in members), limits.size_of(file))
             for member in members:
                 with archive.open(member) as stream:
-                    key = member.filename.removesuffix(".npy")
-                    arrays[key] = _read_member(path, key, stream, member.file_size)
+                    key = _MEANT[member.filename.removesuffix(".npy")]
+                    array = _read_member(path, key, stream, member.file_size)
+                    # Labels as a column, (N, 1), are labels, (N,).
+                    column = key.startswith("y") and array.ndim == 2 and array.shape[1] == 1
+                    arrays[key] = array.ravel() if column else array
     for key in ("x", "y"):
         if key not in arrays:
             raise DataError("data-npz-missing", path=limits.shown(path), key=key, keys=", ".join(arrays) or "-")
@@ -107,11 +123,14 @@ def _check_directory(path: Path, file: IO[bytes]) -> None:
 
 def _check_member(path: Path, member: zipfile.ZipInfo, names: list[str]) -> None:
     place, name = limits.shown(path), limits.shown(member.filename)
-    if member.filename.removesuffix(".npy") not in KEYS or not member.filename.endswith(".npy"):
+    meant = _MEANT.get(member.filename.removesuffix(".npy"))
+    if meant is None or not member.filename.endswith(".npy"):
         hint = did_you_mean(member.filename[:60].removesuffix(".npy"), KEYS)
         raise DataError("data-npz-key", path=place, key=name, keys=", ".join(KEYS), hint=hint)
-    if names.count(member.filename) > 1:
-        raise DataError("data-npz-duplicate", path=place, key=name, count=names.count(member.filename))
+    # Two names of one array: to take either would be a guess.
+    count = sum(_MEANT.get(other.removesuffix(".npy")) == meant for other in names)
+    if count > 1:
+        raise DataError("data-npz-duplicate", path=place, key=name, count=count)
     if member.flag_bits & 1:
         raise DataError("data-npz-encrypted", path=place, key=name)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):

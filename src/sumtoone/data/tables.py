@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import csv
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,6 +26,14 @@ _BLOCK = 2**24
 
 # So many spellings of three names there may be in a column ``split``.
 _MOST_PARTS = 1000
+
+# What pandas and other tools write, or read, where there is no value.
+_MISSING = frozenset(
+    ["", "#N/A", "#NA", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null", "-NaN", "-nan", "?", ".", "-"]
+)
+
+# What pandas calls an index that it wrote without a name.
+_UNNAMED = re.compile(r"\s*|Unnamed: \d+(\.\d+)*|__index_level_\d+__")
 
 # The features (N, D), the labels and, if there is one, the column ``split``: Arrow arrays of distinct values and codes.
 _Read = tuple[NDArray[Any], Any, Any]
@@ -55,6 +65,7 @@ def read(path: Path, label: str = "label") -> Dataset:
     with limits.foreign(path, f"data-{path.suffix.lower()[1:]}-broken"):
         named = raw.dictionary.to_pylist()
         part_of = None if parts is None else _checked_parts(path, parts)
+    _check_labels(raw, named, where)
     labels, classes = number_distinct(*_coded(raw, named), where=where)
     del raw
     if part_of is None:
@@ -66,6 +77,21 @@ def read(path: Path, label: str = "label") -> Dataset:
     }
     rows, labels = pairs.pop("train")
     return assemble(path.name, rows, labels, classes=classes, image_shape=None, **pairs)
+
+
+def _check_labels(raw: Any, named: list[Any], where: str) -> None:
+    """Refuse labels that say that there is none: they would become a class of their own."""
+    # Beside a "+", a "-" is a class.
+    meaning = {""} | ({"-"} if "+" in named else set())
+    marks = [place for place, name in enumerate(named) if str(name).strip() in _MISSING - meaning and name is not None]
+    if not marks:
+        return
+    codes = raw.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    rows = np.flatnonzero(np.isin(codes, marks))
+    if len(rows):
+        first = ", ".join(str(row + 1) for row in rows[:5].tolist())
+        value = limits.shown(repr(named[codes[rows[0]]]))
+        raise DataError("data-table-label-mark", where=limits.shown(where), count=len(rows), rows=first, value=value)
 
 
 def _checked_parts(path: Path, parts: Any) -> NDArray[np.int8]:
@@ -89,7 +115,7 @@ def _checked_columns(path: Path, names: Sequence[str], label: str) -> list[str]:
         raise DataError("data-table-wide", path=place, count=len(names), limit=limits.MOST_COLUMNS)
     counts: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
-        if not name.strip():
+        if _UNNAMED.fullmatch(name):
             raise DataError("data-table-unnamed", path=place, column=number)
         counts[name] = counts.get(name, 0) + 1
         if counts[name] > 1:
@@ -208,7 +234,9 @@ def _read_parquet(path: Path, label: str) -> _Read:
     with limits.open_regular(path) as file, limits.foreign(path, "data-parquet-broken"):
         source = pyarrow.PythonFile(file, mode="r")
         metadata = parquet.ParquetFile(source, thrift_container_size_limit=2 * limits.MOST_COLUMNS).metadata
-        rows, names = metadata.num_rows, metadata.schema.to_arrow_schema().names
+        schema = metadata.schema.to_arrow_schema()
+        index = _index_columns(schema.metadata) - {label, "split"}
+        rows, names = metadata.num_rows, [name for name in schema.names if name not in index]
         features = _checked_columns(path, names, label)
         if not 1 <= rows <= limits.MOST_ROWS:
             raise DataError("data-rows", name=limits.shown(path), part="train", count=rows, limit=limits.MOST_ROWS)
@@ -233,6 +261,16 @@ def _read_parquet(path: Path, label: str) -> _Read:
             inputs[:, place] = values[:, 0]
         pyarrow.default_memory_pool().release_unused()
         return inputs, labels, parts
+
+
+def _index_columns(metadata: dict[bytes, bytes] | None) -> set[str]:
+    """Return the columns that the file itself, in what pandas wrote into it, calls an index: no features."""
+    try:
+        declared = json.loads((metadata or {}).get(b"pandas", b"{}"))["index_columns"]
+        # A range is told by a dictionary, and has no column.
+        return {name for name in declared if isinstance(name, str)}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return set()
 
 
 def _column(path: Path, table: Any, name: str, *, text: bool = False) -> Any:
@@ -295,8 +333,8 @@ def _numbers(path: Path, name: str, before: int, column: Any) -> NDArray[np.floa
     except pyarrow.ArrowInvalid:
         place = _first_unread(column)
         if place is not None:
-            blank = not column[place].as_py().strip()
-            raise refuse("data-table-missing" if blank else "data-table-text", place) from None
+            missing = column[place].as_py().strip() in _MISSING
+            raise refuse("data-table-missing" if missing else "data-table-text", place) from None
         numbers = _trimmed(column).cast(pyarrow.float64())
     values: NDArray[np.float64] = numbers.to_numpy(zero_copy_only=False)
     with np.errstate(over="ignore"):
