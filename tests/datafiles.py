@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 import struct
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -140,3 +142,19 @@ LIMITED = """
 def limited(call: str, room: int = 2**30) -> str:
     """The program that makes a call under a memory limit and prints the error's code and the memory it took, in KiB."""
     return textwrap.dedent(LIMITED).format(call=call, room=room)
+
+
+GROWTH = """
+import resource
+{before}
+_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+{call}
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - _before))
+"""
+
+
+def growth(before: str, call: str) -> int:
+    """The bytes that the peak of a new process's memory grows by in a call, after what comes before it."""
+    program = GROWTH.format(before=textwrap.dedent(before), call=textwrap.dedent(call))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    return int(done.stdout.split()[-1])

@@ -25,7 +25,7 @@ def assembled(labels: list[int] | np.ndarray, **pairs: Any) -> Dataset:
     """A data set whose rows hold their own number."""
     rows = np.arange(len(labels), dtype=np.float32)[:, None]
     numbered, classes = number_labels(labels)
-    return assemble("counted", rows, numbered, classes=classes, image_shape=None, **pairs)
+    return assemble("counted", {"train": (rows, numbered), **pairs}, classes=classes, image_shape=None)
 
 
 def numbers(split: Any) -> list[int]:
@@ -126,7 +126,7 @@ def test_many_small_classes_still_give_test_rows() -> None:
 
 def test_the_types_of_the_rows_are_kept() -> None:
     pixels = np.zeros((10, 4), np.uint8)
-    data = assemble("p", pixels, np.arange(10) % 2, classes=("a", "b"), image_shape=(2, 2))
+    data = assemble("p", {"train": (pixels, np.arange(10) % 2)}, classes=("a", "b"), image_shape=(2, 2))
     assert (data.train.inputs.dtype, data.train.labels.dtype, data.image_shape) == (torch.uint8, torch.int64, (2, 2))
 
 
@@ -269,5 +269,7 @@ LABELS = np.array([0, 1, 0, 1])
     ],
 )
 def test_rows_that_make_no_data_set(arguments: dict[str, Any], expected: tuple[str, str, str]) -> None:
-    values: dict[str, Any] = {"inputs": ROWS, "labels": LABELS, "classes": ("a", "b"), "image_shape": None}
-    assert refusal(lambda: assemble("n", **(values | arguments))) == expected
+    values: dict[str, Any] = {"inputs": ROWS, "labels": LABELS, "classes": ("a", "b")} | arguments
+    parts = {"train": (values["inputs"], values["labels"])}
+    parts |= {part: values[part] for part in ("validation", "test") if part in values}
+    assert refusal(lambda: assemble("n", parts, classes=values["classes"], image_shape=None)) == expected

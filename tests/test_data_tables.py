@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -87,6 +87,7 @@ numbers = st.one_of(
 
 @some_files
 @given(st.lists(st.tuples(numbers, numbers, st.sampled_from("ab")), min_size=2, max_size=30))
+@example([("0", "0", "a")] * 6 + [("-999999953436673", "0", "a"), ("-999999953436674", "0", "a")])
 def test_csv_is_what_the_csv_module_and_float_read(tmp_path: Path, rows: list[tuple[str, str, str]]) -> None:
     rows = [(*rows[0][:2], "a"), (*rows[1][:2], "b"), *rows[2:]]
     content = csv_text(
@@ -99,10 +100,21 @@ def test_csv_is_what_the_csv_module_and_float_read(tmp_path: Path, rows: list[tu
     )
     path = write_csv(tmp_path / "t.csv", content)
     _, *oracle = csv.reader(io.StringIO(content))
-    data = tables.read(path)
-    found = np.concatenate([data.train.inputs, data.validation.inputs, data.test.inputs])
-    expected = np.array([[float(x), float(y)] for x, y, *_ in oracle]).astype(np.float32)
-    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, expected.tolist()))
+    exact = np.array([[float(x), float(y)] for x, y, *_ in oracle])
+    try:
+        data = tables.read(path)
+    except DataError as error:
+        # Different values that would be one to the network.
+        assert error.code == "array-precision"
+        columns = [np.unique(column) for column in exact.T]
+        scaled = [
+            ((column - mean) / (std or 1.0)).astype(np.float32)
+            for column, mean, std in zip(columns, exact.mean(0), exact.std(0), strict=True)
+        ]
+        assert any((np.diff(column) == 0).any() for column in (*scaled, *(each.astype(np.float32) for each in columns)))
+        return
+    found = np.concatenate([data.train.inputs, data.validation.inputs, data.test.inputs]).astype(np.float32)
+    assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, exact.astype(np.float32).tolist()))
 
 
 def test_csv_as_programs_write_it(tmp_path: Path) -> None:

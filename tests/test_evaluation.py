@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from datafiles import growth
 from sumtoone import fit, load
 from sumtoone.data.dataset import Split
 from sumtoone.data.preprocessing import Preprocessing
@@ -204,13 +205,25 @@ def test_the_document_is_the_promised_one() -> None:
     report = report_from([[0.75, 0.25], [0.0, 1.0]], [0, 0], ["고양이", "dog"])
     assert json.loads(json.dumps(report.to_json())) == {
         "accuracy": 0.5,
+        "balanced_accuracy": 0.5,
+        "macro_f1": pytest.approx(1 / 3),
         "nll": pytest.approx((-math.log(0.75) + 126 * math.log(2)) / 2),
         "brier": pytest.approx(1.0625),
         "ece": pytest.approx(0.625),
+        "majority": {"class": "고양이", "share": 1.0},
+        "never_predicted": [],
         "confusion": [[1, 1], [0, 0]],
+        "confusions": [{"true": "고양이", "predicted": "dog", "count": 1}],
         "per_class": [
-            {"class": "고양이", "precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2},
-            {"class": "dog", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+            {
+                "class": "고양이",
+                "precision": 1.0,
+                "recall": 0.5,
+                "f1": pytest.approx(2 / 3),
+                "support": 2,
+                "predicted": 1,
+            },
+            {"class": "dog", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0, "predicted": 1},
         ],
         "rows": 2,
     }
@@ -222,10 +235,13 @@ def test_the_table_lines_up_in_both_languages() -> None:
         [
             "1,200 rows, 2 classes",
             "",
-            "accuracy                        1.0000",
-            "negative log-likelihood (nats)  0.2877",
-            "Brier score                     0.1250",
-            "expected calibration error      0.2500",
+            "accuracy                              1.0000",
+            "balanced accuracy                     1.0000",
+            "macro F1                              1.0000",
+            "negative log-likelihood (nats)        0.2877",
+            "Brier score                           0.1250",
+            "expected calibration error            0.2500",
+            "share of the commonest class, 고양이  1.0000",
             "",
             "class   precision  recall      F1   rows",
             "고양이     1.0000  1.0000  1.0000  1,200",
@@ -237,16 +253,93 @@ def test_the_table_lines_up_in_both_languages() -> None:
             [
                 "1,200행, 클래스 2개",
                 "",
-                "정확도                  1.0000",
-                "음의 로그 가능도 (nat)  0.2877",
-                "브라이어 점수           0.1250",
-                "기대 보정 오차          0.2500",
+                "정확도                          1.0000",
+                "균형 정확도                     1.0000",
+                "매크로 F1                       1.0000",
+                "음의 로그 가능도 (nat)          0.2877",
+                "브라이어 점수                   0.1250",
+                "기대 보정 오차                  0.2500",
+                "가장 많은 클래스 고양이의 비율  1.0000",
                 "",
                 "클래스  정밀도  재현율      F1  행 수",
                 "고양이  1.0000  1.0000  1.0000  1,200",
                 "dog     0.0000  0.0000  0.0000      0",
             ]
         )
+
+
+@given(cases)
+@settings(deadline=None, max_examples=50)
+def test_means_over_classes_are_those_of_scikit_learn(case: Case) -> None:
+    probabilities, labels = case
+    predicted = probabilities.argmax(1)
+    report = report_from(probabilities, labels, names(probabilities.shape[1]))
+    assert report.macro_f1 == pytest.approx(oracle.f1_score(labels, predicted, average="macro", zero_division=0.0))
+    seen = np.unique(labels)
+    recalls = oracle.recall_score(labels, predicted, labels=seen, average=None, zero_division=0.0)
+    assert report.balanced_accuracy == pytest.approx(recalls.mean())
+    counts = np.bincount(labels, minlength=probabilities.shape[1])
+    assert (report.commonest.name, report.majority) == (f"class {counts.argmax()}", counts.max() / len(labels))
+    assert report.never_predicted == tuple(f"class {number}" for number in seen if number not in predicted)
+
+
+@pytest.mark.parametrize("classes", [101, 300, 3000])
+def test_of_many_classes_the_commonest_confusions_are_told(classes: int) -> None:
+    random = np.random.default_rng(classes)
+    # Some pairs are met often, and some are equally frequent.
+    labels = random.integers(0, classes, 2000) ** 2 // classes
+    wrong = (labels + random.integers(0, 3, 2000)) % classes
+    table = np.zeros((2000, classes), np.float32)
+    table[np.arange(2000), wrong] = 1
+    report = report_from(table, labels, names(classes))
+    counts: dict[tuple[int, int], int] = {}
+    for pair in zip(labels.tolist(), wrong.tolist(), strict=True):
+        if pair[0] != pair[1]:
+            counts[pair] = counts.get(pair, 0) + 1
+    expected = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:100]
+    found = [((int(one.true[6:]), int(one.predicted[6:])), one.count) for one in report.confusions]
+    assert found == expected
+    assert report.confusion is None
+    assert report.accuracy == float((labels == wrong).mean())
+    assert report.macro_f1 == pytest.approx(oracle.f1_score(labels, wrong, average="macro", zero_division=0.0))
+    said = str(report).splitlines()
+    assert "the 20 classes with the lowest F1" in said
+    assert len(said) < 40
+    document = report.to_json(most=100)
+    assert (document["confusion"], document["per_class"], document["never_predicted"]) == (None, None, None)
+    assert len(json.dumps(document)) < 10_000
+
+
+def test_many_classes_cost_no_memory_of_rows_times_classes() -> None:
+    before = """
+        import torch, sumtoone as s1
+        from sumtoone.data.dataset import Split
+        classes, rows = 20_000, 4_000
+        y = torch.arange(rows) % classes
+        split = Split(torch.rand(rows, 8), y)
+        names = tuple(map(str, range(classes)))
+        run = s1.Run(
+            s1.Network(f"8-4-{classes}"), s1.Preprocessing(8), names, s1.History(), s1.TrainingOptions(), "r", "r", ""
+        )
+        run.probabilities(split.inputs[:10])
+    """
+    # All at once in float64 they would take 640 MB, and pairs of classes 3.2 GB.
+    assert growth(before, "s1.evaluate(run, split)") < 150 * 2**20
+
+
+def test_chance_is_said() -> None:
+    assert not report_from(np.eye(2)[[0] * 100], [0] * 60 + [1] * 40, names(2)).beats_chance
+    said = str(report_from(np.eye(2)[[0] * 100], [0] * 60 + [1] * 40, names(2))).splitlines()
+    assert said[-2:] == [
+        "never predicted: class 1",
+        "no better than chance: always answering class 0 is right in 60.00% of these 100 rows, "
+        "and luck may add a little",
+    ]
+    labels = [0] * 60 + [1] * 40
+    assert report_from(np.eye(2)[[0] * 60 + [0] * 25 + [1] * 15], labels, names(2)).beats_chance
+    # Ten rows more or less are luck; where there is only one class, there is nothing to tell apart.
+    assert not report_from(np.eye(2)[[0] * 60 + [0] * 31 + [1] * 9], labels, names(2)).beats_chance
+    assert report_from(np.eye(2)[[0] * 5], [0] * 5, names(2)).remarks == []
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 50, 4096])

@@ -28,15 +28,28 @@ EPOCH = {
 }
 REPORT = {
     "accuracy": "number",
+    "balanced_accuracy": "number",
+    "macro_f1": "number",
     "nll": "number",
     "brier": "number",
     "ece": "number",
+    "majority": {"class": "text", "share": "number"},
+    "never_predicted": ["text"],
     "confusion": [["whole"]],
+    "confusions": [{"true": "text", "predicted": "text", "count": "whole"}],
     "per_class": [
-        {"class": "text", "precision": "number", "recall": "number", "f1": "number", "support": "whole"},
+        {
+            "class": "text",
+            "precision": "number",
+            "recall": "number",
+            "f1": "number",
+            "support": "whole",
+            "predicted": "whole",
+        },
     ],
     "rows": "whole",
 }
+JUDGED = {"data": "text", "split": "text", **REPORT}
 ERROR = {"code": "text", "message": "text", "expected": "text", "got": "text", "try": "text"}
 BUILT_IN = {
     "name": "text",
@@ -94,8 +107,8 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
         ],
     ),
     "train --resume": (["train", "--resume", "--out", "run"], 0, [{"event": "text", "out": "text", "test": "null"}]),
-    "evaluate": (["evaluate", "run"], 0, [REPORT]),
-    "evaluate DATA": (["evaluate", "run", "images.npz", "--split", "train", "--plots", "drawn"], 0, [REPORT]),
+    "evaluate": (["evaluate", "run"], 0, [JUDGED]),
+    "evaluate DATA": (["evaluate", "run", "images.npz", "--split", "train", "--plots", "drawn"], 0, [JUDGED]),
     "predict": (
         ["predict", "run", "a.png", "a.png"],
         0,

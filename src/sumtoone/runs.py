@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from sumtoone import __version__
+from sumtoone.data import conversion
+from sumtoone.data.dataset import checked_columns
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.description import check_keepable, describe, load_size, needed, restored, specification_of
-from sumtoone.errors import RunError, SumtooneError, UsageError
+from sumtoone.errors import RunError, ShapeError, SumtooneError, UsageError
 from sumtoone.functional import softmax
 from sumtoone.history import MOST_ROW, History
 from sumtoone.network import Network, evaluating, fused, input_kind
@@ -53,6 +55,8 @@ class Run:
         What to call it: the folder's name, or the data set's.
     data, label, fingerprint, image_shape
         What it was trained on: ``load(run.data, label=run.label)`` gives it back.
+    columns
+        The names of the D values of a row, where the data set had them: names decide, never positions.
     metrics
         Plain numbers measured when it was made, such as ``{"test": {"accuracy": 0.94, …}}``.
     """
@@ -69,6 +73,7 @@ class Run:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=lambda: environment())  # noqa: PLW0108 - defined below
     label: str = "label"
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         if type(self.network) is Network:
@@ -83,11 +88,21 @@ class Run:
         rows at a time: to the bit what ``network.probabilities(preprocessing(inputs))`` gives, and promised as there.
         The network answers as it does in evaluation mode and outside autocast, whatever the caller's own is.
 
+        A frame's columns are brought into the order of :attr:`columns`; that of the labels is left out.
+
         Raises
         ------
         ShapeError, DtypeError
-            If the inputs do not hold rows of the size the network was trained on.
+            If the inputs hold no rows of the size the network was trained on, or pictures with their channels first.
+        DataError
+            If a frame lacks a column, or has one that the run does not know.
         """
+        inputs = conversion.in_order(inputs, self.columns, (self.label, "split"))
+        shape = tuple(getattr(inputs, "shape", ()))
+        if self.image_shape is not None and len(self.image_shape) == 3 and shape[-3:] != self.image_shape:
+            height, width, channels = self.image_shape
+            if shape[-3:] == (channels, height, width):
+                raise ShapeError("run-channels", shape=shape, wanted=self.image_shape)
         return self.probabilities_of(self.preprocessing.rows(inputs))
 
     def probabilities_of(self, rows: Tensor) -> Tensor:
@@ -159,6 +174,7 @@ def write_run(run: Run, folder: Path) -> None:
                 "label": run.label,
                 "fingerprint": run.fingerprint,
                 "image_shape": run.image_shape,
+                "columns": run.columns,
             },
             "metrics": dict(run.metrics),
             "environment": dict(run.environment),
@@ -255,6 +271,8 @@ def _assemble(folder: Path, document: Mapping[str, Any], network: nn.Module | No
     texts = [data["source"], data["label"], data["fingerprint"]]
     if not all(isinstance(text, str) for text in texts):
         raise ValueError("data without a name")
+    # Runs of old have no such names.
+    columns = data.get("columns")
     return Run(
         network=restored(document, tensors, network, preprocessing.features, str(folder)).eval(),
         preprocessing=preprocessing,
@@ -266,6 +284,7 @@ def _assemble(folder: Path, document: Mapping[str, Any], network: nn.Module | No
         label=data["label"],
         fingerprint=data["fingerprint"],
         image_shape=image_shape,
+        columns=None if columns is None else checked_columns(columns, preprocessing.features),
         metrics=metrics,
         environment=measured_on,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,17 +14,20 @@ from sumtoone.language import text
 from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
-    from sumtoone.data import Dataset, Split
+    from sumtoone.data import Dataset
     from sumtoone.evaluation import Report
     from sumtoone.runs import Run
 
-SPLITS = ("test", "validation", "train")
+SPLITS = ("test", "validation", "train", "all")
+
+# What is wrong with data to train on, and nothing against rows to judge a run by.
+_TOO_FEW = ("data-one-class", "data-rows", "data-label-unseen")
 
 
 def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="cli.evaluate.run")],
     data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="cli.evaluate.data")] = None,
-    split: Annotated[str, typer.Option(metavar="|".join(SPLITS), help="cli.evaluate.split")] = "test",
+    split: Annotated[str | None, typer.Option(metavar="|".join(SPLITS), help="cli.evaluate.split")] = None,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.evaluate.plots")] = None,
     label: Annotated[str | None, typer.Option(metavar="NAME", help="cli.evaluate.label")] = None,
     network: NetworkFile = None,
@@ -32,43 +36,62 @@ def evaluate(
     lang: Lang = None,
 ) -> None:
     """Judge a run on the rows of a split, and draw what was found."""
-    if split not in SPLITS:
+    if split is not None and split not in SPLITS:
         raise UsageError("source-split", given=split[:60], hint=did_you_mean(split[:60], SPLITS))
-    from sumtoone.data import load
     from sumtoone.evaluation import evaluate as judge
 
     voice = Voice(as_json, quiet)
     judged = opened(run, network)
-    dataset = load(judged.data if data is None else data, label=judged.label if label is None else label)
-    report = judge(judged, _comparable(judged, dataset, getattr(dataset, split)))
-    voice.emit(report.to_json())
+    dataset, which = _chosen(judged, data, judged.label if label is None else label, split)
+    report = judge(judged, dataset.test if which == "all" else getattr(dataset, which))
+    voice.emit({"data": dataset.name, "split": which, **report.to_json()})
+    voice.say(text(f"cli.evaluate.rows-{which}", data=dataset.name))
     _say(voice, report)
     if plots is not None:
         _draw(voice, judged, report, plots)
 
 
-def _comparable(run: Run, dataset: Dataset, split: Split) -> Split:
-    """Return the split with the labels of the run's classes; the same name means the same class."""
+def _chosen(run: Run, data: str | None, label: str, split: str | None) -> tuple[Dataset, str]:
+    """Return the rows to judge by, and which they are: the test rows of the run's own data, all of another file."""
+    from sumtoone.data import load
+
+    source = run.data if data is None else data
+    try:
+        dataset = load(source, label=label)
+    except DataError as error:
+        if data is None or split not in (None, "all") or error.code not in _TOO_FEW:
+            raise
+        dataset = load(source, label=label, whole=True)
+    if dataset.features == run.preprocessing.features or run.columns is not None:
+        dataset = dataset.in_order(run.columns)
+    own = dataset.fingerprint == run.fingerprint
+    if not own:
+        fields = {"name": dataset.name, "found": dataset.fingerprint[:12], "stored": run.fingerprint[:12]}
+        warn(text("cli.evaluate.changed", **fields))
+        if dataset.features == run.preprocessing.features:  # else the evaluation's own error says what is wrong
+            dataset = _comparable(run, dataset)
+    which = split or ("test" if own or data is None else "all")
+    return dataset.whole() if which == "all" else dataset, which
+
+
+def _comparable(run: Run, dataset: Dataset) -> Dataset:
+    """Return the data set with its labels numbered as the run's classes; the same name means the same class."""
     import torch
 
     from sumtoone.data import Split
 
-    fingerprint = dataset.fingerprint
-    if fingerprint == run.fingerprint:
-        return split
-    fields = {"name": dataset.name, "found": fingerprint[:12], "stored": run.fingerprint[:12]}
-    warn(text("cli.evaluate.changed", **fields))
-    if dataset.features != run.preprocessing.features:
-        return split  # the evaluation's own error says what is wrong
-    unknown = [name for name in dataset.classes if name not in run.classes]
+    places = {name: place for place, name in enumerate(run.classes)}
+    unknown = [name for name in dataset.classes if name not in places]
     if unknown:
         raise DataError("evaluate-classes", unknown=_listed(unknown), known=_listed(run.classes))
     kinds = text("cli.evaluate.floats"), text("cli.evaluate.bytes")
-    trained, given = run.preprocessing.divisor != 1, split.inputs.dtype == torch.uint8
+    trained, given = run.preprocessing.divisor != 1, dataset.train.inputs.dtype == torch.uint8
     if trained != given:
         raise DataError("evaluate-scale", expected=kinds[trained], got=kinds[given])
-    places = torch.tensor([run.classes.index(name) for name in dataset.classes])
-    return Split(split.inputs, places[split.labels])
+    numbers = torch.tensor([places[name] for name in dataset.classes])
+    parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
+    parts = {part: Split(rows.inputs, numbers[rows.labels], rows.columns) for part, rows in parts.items()}
+    return replace(dataset, classes=run.classes, **parts)
 
 
 def _listed(names: tuple[str, ...] | list[str], most: int = 12) -> str:
@@ -78,11 +101,11 @@ def _listed(names: tuple[str, ...] | list[str], most: int = 12) -> str:
 def _say(voice: Voice, report: Report) -> None:
     from sumtoone.cli.terminal import commonest_confusions, confusion_table
 
-    counts = report.confusion.tolist()
-    table = confusion_table(counts, report.classes, voice.console().width)
+    counts = [] if report.confusion is None else report.confusion.tolist()
+    table = confusion_table(counts, report.classes, voice.console().width) if counts else []
     heading = text("cli.evaluate.confusion" if table else "cli.evaluate.confusions")
     bins = text("cli.evaluate.bins", bins=len(report.reliability.counts))
-    voice.say("\n".join([str(report), "", heading, *(table or commonest_confusions(counts, report.classes)), "", bins]))
+    voice.say("\n".join([str(report), "", heading, *(table or commonest_confusions(report.confusions)), "", bins]))
 
 
 def _draw(voice: Voice, run: Run, report: Report, folder: Path) -> None:

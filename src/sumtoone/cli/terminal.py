@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sumtoone.language import text
 from sumtoone.language.display import printable
+
+if TYPE_CHECKING:
+    from sumtoone.evaluation import Confusion
 
 # A space and the eighths of a block; plain letters where the output has no blocks.
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -63,19 +67,11 @@ def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str], 
     return [head, *body]
 
 
-def commonest_confusions(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
+def commonest_confusions(confusions: Sequence[Confusion]) -> list[str]:
     """Return a line for each of the ten commonest confusions, the most frequent first."""
-    pairs = [
-        (count, true, predicted)
-        for true, row in enumerate(confusion)
-        for predicted, count in enumerate(row)
-        if count and true != predicted
-    ]
-    # The most first, and equal ones in the order of the classes.
-    pairs.sort(key=lambda pair: (-pair[0], pair[1:]))
     return [
-        "  " + text("cli.evaluate.pair", true=classes[true], predicted=classes[predicted], count=f"{count:,}")
-        for count, true, predicted in pairs[:_MOST_PAIRS]
+        "  " + text("cli.evaluate.pair", true=pair.true, predicted=pair.predicted, count=f"{pair.count:,}")
+        for pair in confusions[:_MOST_PAIRS]
     ]
 
 

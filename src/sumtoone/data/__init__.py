@@ -40,7 +40,7 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def load(name_or_path: str | os.PathLike[str], *, label: str = "label") -> Dataset:
+def load(name_or_path: str | os.PathLike[str], *, label: str = "label", whole: bool = False) -> Dataset:
     """Return the data set of a name or a path, in three splits.
 
     Parameters
@@ -53,6 +53,8 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label") -> Datas
         the name, ``"./digits"`` and ``Path("digits")`` are the path.
     label
         The column of a table that holds the labels.
+    whole
+        Every row is a test row: for judging a run on a file of its own, which may hold rows of one class alone.
 
     Raises
     ------
@@ -74,9 +76,10 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label") -> Datas
     if not isinstance(label, str):
         raise DtypeError("source-type", wanted="label: str", kind=type(label).__name__)
     if isinstance(name_or_path, str) and name_or_path in named.names():
-        return replace(_read_name(name_or_path), source=name_or_path, label=label)
+        read = replace(_read_name(name_or_path), source=name_or_path, label=label)
+        return read.whole() if whole else read
     path = _path(name_or_path)
-    return replace(_read_path(name_or_path, path, label), source=str(path.absolute()), label=label)
+    return replace(_read_path(name_or_path, path, label, whole), source=str(path.absolute()), label=label)
 
 
 def _read_name(name: str) -> Dataset:
@@ -97,7 +100,7 @@ def _path(given: object) -> Path:
     return cache.expanded(path)
 
 
-def _read_path(given: str | os.PathLike[str], path: Path, label: str) -> Dataset:
+def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: bool) -> Dataset:
     from sumtoone.data import folders, idx, limits, npz, tables
 
     try:
@@ -111,12 +114,15 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str) -> Dataset
         raise _nothing_there(given, error) from None
     if path.is_dir():
         holds_idx = any(next(path.glob(pattern), None) for pattern in _IDX_FILES)
-        return idx.read_folder(path) if holds_idx else folders.read(path)
+        if not holds_idx:
+            return folders.read(path, whole=whole)
+        read = idx.read_folder(path)
+        return read.whole() if whole else read
     match path.suffix.lower():
         case ".npz":
-            return npz.read(path)
+            return npz.read(path, whole=whole)
         case ".csv" | ".parquet":
-            return tables.read(path, label=label)
+            return tables.read(path, label=label, whole=whole)
         case _:
             raise DataError("source-kind", path=limits.shown(path))
 

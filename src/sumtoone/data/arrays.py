@@ -20,12 +20,13 @@ def read(
     """Return the data set of arrays, as :meth:`Dataset.from_arrays` says."""
     shown = limits.shown(name)
     try:
+        columns = conversion.names(x)
         arrays, targets = {"x": conversion.plain(x)}, {}
         labels, names = _numbered(y, classes, f"{shown}: y")
         for part, pair in (("validation", validation), ("test", test)):
             if pair is not None:
                 other_x, other_y = _pair(part, pair)
-                arrays[f"{part} x"] = other = conversion.plain(other_x)
+                arrays[f"{part} x"] = other = conversion.plain(conversion.in_order(other_x, columns))
                 if other.shape[1:] != arrays["x"].shape[1:]:
                     shapes = {"train": arrays["x"].shape[1:], "other": other.shape[1:]}
                     raise DataError("data-shapes", name=shown, part=part, **shapes)
@@ -40,12 +41,10 @@ def read(
             if values.dtype != inputs.dtype:
                 raise DataError("data-npz-types", path=shown, key=key, kind=values.dtype, train=inputs.dtype)
         # Rows that nobody else can write to; what is cut from them is a copy.
-        others: dict[str, Pair] = {
-            part: (_own(rows[key][0], arrays[key]), targets[part]) for part, key in ((p, f"{p} x") for p in targets)
-        }
-        if len(others) == 2:
-            inputs = _own(inputs, arrays["x"])
-        return assemble(name, inputs, labels, classes=names, image_shape=image_shape, **others)
+        pairs: dict[str, Pair] = {"train": (inputs if len(targets) < 2 else _own(inputs, arrays["x"]), labels)}
+        for part, numbers in targets.items():
+            pairs[part] = _own(rows[f"{part} x"][0], arrays[f"{part} x"]), numbers
+        return assemble(name, pairs, classes=names, image_shape=image_shape, columns=columns)
     except MemoryError:
         raise DataError("data-memory", path=shown) from None
 

@@ -88,6 +88,62 @@ def _rows(
     return _as_float(values, place, key, wide=wide), None if value.ndim == 2 else shape
 
 
+def names(value: Any) -> tuple[str, ...] | None:
+    """Return the names of a frame's columns, whichever library's it is; None where they are no texts, or it is none.
+
+    >>> names(np.zeros((2, 2))) is None
+    True
+    """
+    # Arrow's tables call the columns themselves so.
+    found = getattr(value, "column_names", None)
+    found = getattr(value, "columns", None) if found is None else found
+    if found is None or isinstance(value, Tensor | np.ndarray):
+        return None
+    try:
+        listed = list(found)
+    except TypeError:
+        return None
+    named = len(set(map(str, listed))) == len(listed) > 0 and all(isinstance(name, str) for name in listed)
+    return tuple(map(str, listed)) if named else None
+
+
+def places(held: Sequence[str], wanted: Sequence[str]) -> NDArray[np.int64]:
+    """Return where each of the wanted columns stands among those held.
+
+    Raises
+    ------
+    DataError
+        If one is missing, or there is one that is not wanted.
+
+    Examples
+    --------
+    >>> places(["b", "a"], ["a", "b"])
+    array([1, 0])
+    """
+    place = {name: number for number, name in enumerate(held)}
+    missing = [name for name in wanted if name not in place]
+    known = set(wanted)
+    extra = [name for name in held if name not in known]
+    if missing or extra:
+        raise DataError("data-columns", missing=_listed(missing), extra=_listed(extra), columns=_listed(wanted))
+    return np.array([place[name] for name in wanted], np.int64)
+
+
+def in_order(frame: Any, columns: Sequence[str] | None, besides: Sequence[str] = ()) -> Any:
+    """Return a frame with these columns in their order, ``besides`` left out; what has no names, as it is."""
+    held = names(frame)
+    if columns is None or held is None or held == tuple(columns):
+        return frame
+    known, left = set(columns), set(besides)
+    places([name for name in held if name in known or name not in left], columns)
+    return frame[list(columns)] if hasattr(frame, "iloc") else frame.select(list(columns))
+
+
+def _listed(names: Sequence[str], most: int = 12) -> str:
+    shown = [limits.shown(name) for name in names[:most]]
+    return limits.shown(", ".join([*shown, *([f"… ({len(names)})"] if len(names) > most else [])]) or "-")
+
+
 def not_finite(values: NDArray[Any]) -> tuple[int, int] | None:
     """Return the row and the column of the first value in (N, D) that is NaN or infinite, None where all are finite."""
     step = max(1, _BLOCK // max(1, values.shape[1]))

@@ -6,7 +6,7 @@ import hashlib
 import math
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ class Split:
 
     Shape: ``inputs`` (N, D), uint8 pixels or finite rows of float32, or of float64 where float32 would take digits
     that tell rows apart; ``labels`` (N,), int64 from 0 to K - 1. Both on the CPU; :meth:`Dataset.from_arrays` makes
-    such tensors of everything else.
+    such tensors of everything else. ``columns`` are the names of the D values, where a table gives them names.
 
     Raises
     ------
@@ -39,6 +39,7 @@ class Split:
 
     inputs: Tensor
     labels: Tensor
+    columns: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, dtypes in (("inputs", (torch.uint8, torch.float32, torch.float64)), ("labels", (torch.int64,))):
@@ -54,6 +55,8 @@ class Split:
             row, column = found
             where = {"path": "Split", "key": "inputs", "row": row + 1, "column": column + 1}
             raise DataError("data-npz-finite", **where, value=float(self.inputs[found]))
+        if self.columns is not None:
+            object.__setattr__(self, "columns", checked_columns(self.columns, shapes[0][1]))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -61,6 +64,19 @@ class Split:
     def __iter__(self) -> Iterator[Tensor]:
         """Unpack as ``inputs, labels = split``."""
         return iter((self.inputs, self.labels))
+
+    def in_order(self, columns: Sequence[str] | None) -> Split:
+        """Return the rows with their columns in the order of these names; itself where one of the two has no names.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, or is there beside those named.
+        """
+        if columns is None or self.columns is None or self.columns == tuple(columns):
+            return self
+        places = conversion.places(self.columns, columns)
+        return Split(self.inputs[:, torch.from_numpy(places)], self.labels, tuple(columns))
 
     def loader(
         self, preprocessing: Preprocessing, *, batch_size: int = 64, shuffle: bool = False
@@ -156,6 +172,9 @@ class Dataset:
         if split.inputs.dtype != inputs.dtype:
             kinds = {"kind": split.inputs.dtype, "train": inputs.dtype}
             raise DataError("data-npz-types", path=name, key=f"{part}.inputs", **kinds)
+        if split.columns != self.train.columns:
+            conversion.places(split.columns or (), self.train.columns or ())
+            object.__setattr__(self, part, split.in_order(self.train.columns))
         if len(split) and int(split.labels.numpy().max()) >= len(self.classes):
             raise _label_error(split.labels, split.labels >= len(self.classes), f"{part}.labels")
 
@@ -202,6 +221,28 @@ class Dataset:
         from sumtoone.data import arrays
 
         return arrays.read(x, y, validation=validation, test=test, name=name, classes=classes)
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """The names of the D values of a row, None where they have none."""
+        return self.train.columns
+
+    def in_order(self, columns: Sequence[str] | None) -> Dataset:
+        """Return the data set with the columns of its splits in the order of these names: :meth:`Split.in_order`."""
+        if columns is None or self.columns is None or self.columns == tuple(columns):
+            return self
+        parts = (self.train, self.validation, self.test)
+        train, validation, test = (part.in_order(columns) for part in parts)
+        return replace(self, train=train, validation=validation, test=test)
+
+    def whole(self) -> Dataset:
+        """Return the data set with every row in its test split, and none in the others."""
+        filled = [part for part in (self.train, self.validation, self.test) if len(part)]
+        every, none = filled[0], Split(self.train.inputs[:0], self.train.labels[:0], self.columns)
+        if len(filled) > 1:
+            labels = torch.cat([part.labels for part in filled])
+            every = Split(torch.cat([part.inputs for part in filled]), labels, self.columns)
+        return replace(self, train=none, validation=none, test=every)
 
     @property
     def features(self) -> int:
@@ -254,6 +295,14 @@ def checked_classes(classes: object) -> tuple[str, ...]:
             raise DataError("dataset-classes", value=shown, place=place, limit=limits.LONGEST_NAME)
         seen.add(name)
     return tuple(map(str, classes))
+
+
+def checked_columns(columns: object, features: int) -> tuple[str, ...]:
+    """Return the names of columns as a tuple; :class:`DataError` if one is no text, or is there twice."""
+    names = tuple(columns) if isinstance(columns, list | tuple) else ()
+    if len(names) != features or not all(map(_is_text, names)) or len(set(names)) < features:
+        raise DataError("dataset-columns", count=len(names), features=features)
+    return names
 
 
 def _is_text(value: object) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sumtoone.data import limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
+from sumtoone.data.splitting import Pair, assemble, number_parts
 from sumtoone.errors import DataError
 from sumtoone.specification import did_you_mean
 
@@ -18,12 +18,13 @@ PARTS = ("train", "validation", "test")
 
 
 @limits.within_memory
-def read(path: Path) -> Dataset:
+def read(path: Path, *, whole: bool = False) -> Dataset:
     """Return the data set of a folder whose folders are the classes, each holding pictures of one size.
 
     Where ``path`` holds a folder ``train`` that itself holds folders, these are the classes, and ``validation``
     and ``test`` beside it are taken as they are. A row is grey, image_shape (H, W), if every pixel of every
-    picture is, else (H, W, 3). Rows stand in the order of names; files whose names begin with a dot are left out.
+    picture is, else (H, W, 3). With ``whole`` every row is a test row. Rows stand in the order of names; files whose
+    names begin with a dot are left out.
 
     Raises
     ------
@@ -40,18 +41,13 @@ def read(path: Path) -> Dataset:
             raise DataError("data-folder-part", path=limits.shown(folder), parts=", ".join(PARTS), hint=hint)
     listed = {name: _listed(folder) for name, folder in parts.items()}
     images = _stacked([file for files in listed.values() for _, file in files])
-    labels, classes = number_labels([label for label, _ in listed["train"]], where=path)
-    pairs: dict[str, Pair] = {}
-    start = 0
-    for name, files in listed.items():
-        rows = images[start : start + len(files)]
-        start += len(files)
-        own = [label for label, _ in files]
-        numbers = labels if name == "train" else match_labels(own, classes, part=name, where=parts[name])
-        pairs[name] = rows.reshape(len(rows), -1), numbers
-    inputs, labels = pairs.pop("train")
+    raw = {name: ([label for label, _ in files], parts[name]) for name, files in listed.items()}
+    labels, classes = number_parts(raw, whole=whole)
+    ends = np.cumsum([len(files) for files in listed.values()])
+    split = np.split(images.reshape(len(images), -1), ends[:-1])
+    pairs: dict[str, Pair] = {name: (rows, labels[name]) for name, rows in zip(listed, split, strict=True)}
     name = path.name or path.resolve().name
-    return assemble(name, inputs, labels, classes=classes, image_shape=images.shape[1:], **pairs)
+    return assemble(name, pairs, classes=classes, image_shape=images.shape[1:], whole=whole)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

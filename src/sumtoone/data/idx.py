@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sumtoone.data import limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import assemble, match_labels, number_labels
+from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
 from sumtoone.errors import DataError
 
 _UNSIGNED_BYTE = 8
@@ -85,23 +85,21 @@ def read_folder(
     labels, numbers = number_labels(raw, where=where)
     if classes is not None and len(classes) != len(numbers):
         raise DataError("data-class-names", path=limits.shown(where), names=len(classes), labels=len(numbers))
-    test = None
+    pairs: dict[str, Pair] = {"train": (_rows(images, transpose), labels)}
     for part in (f"{stem}t10k", f"{stem}test"):
-        if test is None and any(file.startswith(f"{part}-") for file in files):
+        if "test" not in pairs and any(file.startswith(f"{part}-") for file in files):
             others, raw, where = _read_pair(path, files, part)
             if others.shape[1:] != images.shape[1:]:
                 raise DataError(
                     "data-shapes", name=limits.shown(path), part="test", train=images.shape[1:], other=others.shape[1:]
                 )
-            test = _rows(others, transpose), match_labels(raw, numbers, part="test", where=where)
+            pairs["test"] = _rows(others, transpose), match_labels(raw, numbers, part="test", where=where)
     height, width = images.shape[1:]
     return assemble(
         name or path.name or path.resolve().name,
-        _rows(images, transpose),
-        labels,
+        pairs,
         classes=classes or numbers,
         image_shape=(width, height) if transpose else (height, width),
-        test=test,
     )
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sumtoone.data import conversion, limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
+from sumtoone.data.splitting import Pair, assemble, number_parts
 from sumtoone.errors import DataError
 from sumtoone.specification import did_you_mean
 
@@ -45,8 +45,8 @@ _PLAIN_TYPE = re.compile(r"[<>|=]?([biufcSUVO?]\d{0,9}|[mM]8\[[a-zA-Z]{1,2}\])",
 
 
 @limits.within_memory
-def read(path: Path) -> Dataset:
-    """Return the data set in a ``.npz`` file.
+def read(path: Path, *, whole: bool = False) -> Dataset:
+    """Return the data set in a ``.npz`` file; with ``whole`` every row is a test row.
 
     ``x`` holds uint8 pixels or floating-point values, (N, D), (N, H, W) or (N, H, W, C) with C 1 or 3;
     ``y`` one whole number or text for each row. A test or validation pair that is not there is cut from them.
@@ -57,7 +57,6 @@ def read(path: Path) -> Dataset:
         If the file cannot be read as such an archive, or the arrays make no data set.
     """
     arrays = _read_arrays(path)
-    labels, classes = number_labels(arrays["y"], where=f"{path}: y")
     place = limits.shown(path)
     parts = [part for part in ("test", "validation") if f"x_{part}" in arrays or f"y_{part}" in arrays]
     for part in parts:
@@ -79,11 +78,13 @@ def read(path: Path) -> Dataset:
     for key, (values, _) in rows.items():
         if values.dtype != inputs.dtype:
             raise DataError("data-npz-types", path=place, key=key, kind=values.dtype, train=inputs.dtype)
-    others: dict[str, Pair] = {}
-    for part in parts:
-        targets = match_labels(arrays[f"y_{part}"], classes, part=part, where=f"{path}: y_{part}")
-        others[part] = rows[f"x_{part}"][0], targets
-    return assemble(path.name, inputs, labels, classes=classes, image_shape=image_shape, **others)
+    raw_labels = {"train": (arrays["y"], f"{path}: y")}
+    raw_labels |= {part: (arrays[f"y_{part}"], f"{path}: y_{part}") for part in parts}
+    labels, classes = number_parts(raw_labels, whole=whole)
+    pairs: dict[str, Pair] = {"train": (inputs, labels["train"])}
+    pairs |= {part: (rows[f"x_{part}"][0], labels[part]) for part in parts}
+    del inputs, rows
+    return assemble(path.name, pairs, classes=classes, image_shape=image_shape, whole=whole)
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -6,7 +6,7 @@ import math
 import re
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,20 +30,21 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{0,17})?(e[+-]?[0-9]{1,3})?
 
 def assemble(
     name: str,
-    inputs: NDArray[Any],
-    labels: NDArray[np.int64],
+    parts: Mapping[str, Pair],
     *,
     classes: tuple[str, ...],
     image_shape: tuple[int, ...] | None,
-    test: Pair | None = None,
-    validation: Pair | None = None,
+    columns: tuple[str, ...] | None = None,
+    whole: bool = False,
 ) -> Dataset:
-    """Return the data set of these rows; a test or validation split that is not given is cut from them.
+    """Return the data set of these rows; a test or validation split that is not given is cut from those to train on.
 
     The cut is stratified and the same on every machine: 20 % of the rows for the test, 10 % of what
     remains for validation, in proportion to the classes, each of which keeps a training row.
+    With ``whole`` nothing is cut: every row is a test row.
 
-    Shape: ``inputs`` (N, D) uint8, float32 or float64, ``labels`` (N,) int64 from 0 to K - 1.
+    Shape: ``parts`` has ``"train"`` and perhaps ``"validation"`` and ``"test"``, each rows (N, D) uint8, float32 or
+    float64, and labels (N,) int64 from 0 to K - 1.
 
     Raises
     ------
@@ -54,35 +55,43 @@ def assemble(
     Examples
     --------
     >>> rows = np.arange(40, dtype=np.uint8).reshape(20, 2)
-    >>> data = assemble("twenty", rows, np.arange(20) % 2, classes=("even", "odd"), image_shape=None)
+    >>> data = assemble("twenty", {"train": (rows, np.arange(20) % 2)}, classes=("even", "odd"), image_shape=None)
     >>> len(data.train), len(data.validation), len(data.test)
     (14, 2, 4)
     """
-    shown = limits.shown(name)
-    _check_rows(shown, "train", (inputs, labels), inputs.shape[1])
-    for part, pair in (("validation", validation), ("test", test)):
-        if pair is not None:
-            _check_rows(shown, part, pair, inputs.shape[1])
-            unseen = np.setdiff1d(pair[1], labels)
-            if len(unseen):
-                label = limits.shown(classes[unseen[0]])
-                raise DataError("data-label-unseen", name=shown, part=part, label=label)
+    shown, (inputs, labels) = limits.shown(name), parts["train"]
+    for part, pair in parts.items():
+        _check_rows(shown, part, pair, inputs.shape[1])
     if not 1 <= inputs.shape[1] <= limits.MOST_FEATURES:
         raise DataError("data-features", name=shown, count=inputs.shape[1], limit=limits.MOST_FEATURES)
+    none = _split((np.empty((0, inputs.shape[1]), inputs.dtype), np.empty(0, np.int64)), columns)
+    if whole:
+        every = parts["train"] if len(parts) == 1 else _joined(list(parts.values()))
+        return Dataset(name, none, none, _split(every, columns), classes, image_shape)
+    for part, pair in parts.items():
+        unseen = np.setdiff1d(pair[1], labels)
+        if len(unseen):
+            raise DataError("data-label-unseen", name=shown, part=part, label=limits.shown(classes[unseen[0]]))
     if len(classes) < 2:
         raise DataError("data-one-class", name=shown, label=limits.shown(classes[0]))
     random = np.random.PCG64(_SEED)
     # Which rows go where is settled first, so that they are copied once.
     stays = np.ones(len(labels), np.bool_)
-    cut: dict[str, Pair] = {}
-    for part, given, percent in (("test", test, TEST_PERCENT), ("validation", validation, VALIDATION_PERCENT)):
-        if given is None:
+    splits = dict.fromkeys(("train", "validation", "test"), none)
+    for part, percent in (("test", TEST_PERCENT), ("validation", VALIDATION_PERCENT)):
+        if part in parts:
+            splits[part] = _split(parts[part], columns)
+        else:
             goes = _drawn(labels, stays, percent, random)
             stays[goes] = False
-            cut[part] = inputs[goes], labels[goes]
-    train: Pair = (inputs[stays], labels[stays]) if cut else (inputs, labels)
-    validation, test = validation or cut["validation"], test or cut["test"]
-    return Dataset(name, _split(train), _split(validation), _split(test), classes, image_shape)
+            splits[part] = _split((inputs[goes], labels[goes]), columns)
+    splits["train"] = _split((inputs, labels) if len(parts) == len(splits) else (inputs[stays], labels[stays]), columns)
+    train, validation, test = (splits[part] for part in ("train", "validation", "test"))
+    return Dataset(name, train, validation, test, classes, image_shape)
+
+
+def _joined(pairs: Sequence[Pair]) -> Pair:
+    return np.concatenate([rows for rows, _ in pairs]), np.concatenate([labels for _, labels in pairs])
 
 
 def number_labels(raw: object, *, where: object = "labels") -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -146,6 +155,32 @@ def match_labels(raw: object, classes: tuple[str, ...], *, part: str, where: obj
         if label not in place:
             raise DataError("data-label-unseen", name=limits.shown(where), part=part, label=limits.shown(label))
     return np.array([place[label] for label in names], np.int64)[labels]
+
+
+def number_parts(
+    raw: Mapping[str, tuple[object, object]], *, whole: bool = False
+) -> tuple[dict[str, NDArray[np.int64]], tuple[str, ...]]:
+    """Return the labels of several splits numbered alike, and the name of each class.
+
+    Each is given with what an error calls it. The classes are those of the training rows or, with ``whole``, of all.
+    """
+    if not whole:
+        labels, where = raw["train"]
+        numbered, classes = number_labels(labels, where=where)
+        rest = {
+            part: match_labels(own, classes, part=part, where=name)
+            for part, (own, name) in raw.items()
+            if part != "train"
+        }
+        return {"train": numbered, **rest}, classes
+    values: list[Any] = []
+    codes: list[NDArray[np.int64]] = []
+    for labels, where in raw.values():
+        distinct, own = _distinct(labels, limits.shown(where))
+        codes.append(own + len(values))
+        values += distinct
+    joined, classes = number_distinct(values, np.concatenate(codes), where=next(iter(raw.values()))[1])
+    return dict(zip(raw, np.split(joined, np.cumsum([len(each) for each in codes])[:-1]), strict=True)), classes
 
 
 def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
@@ -263,14 +298,12 @@ def _shares(counts: NDArray[np.int64], percent: int) -> NDArray[np.int64]:
     """
     shares = counts * percent // 100
     wanted = (int(counts.sum()) * percent + 50) // 100
-    for place in np.argsort(-(counts * percent % 100), kind="stable"):
-        if shares.sum() >= wanted:
-            break
-        if shares[place] < counts[place] - 1:
-            shares[place] += 1
+    order = np.argsort(-(counts * percent % 100), kind="stable")
+    grows = order[shares[order] < counts[order] - 1]
+    shares[grows[: wanted - int(shares.sum())]] += 1
     return shares
 
 
-def _split(pair: Pair) -> Split:
-    inputs, labels = pair
-    return Split(torch.from_numpy(np.ascontiguousarray(inputs)), torch.from_numpy(np.ascontiguousarray(labels)))
+def _split(pair: Pair, columns: tuple[str, ...] | None) -> Split:
+    inputs, labels = map(np.ascontiguousarray, pair)
+    return Split(torch.from_numpy(inputs), torch.from_numpy(labels), columns)

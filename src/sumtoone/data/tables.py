@@ -35,15 +35,17 @@ _MISSING = frozenset(
 # What pandas calls an index that it wrote without a name.
 _UNNAMED = re.compile(r"\s*|Unnamed: \d+(\.\d+)*|__index_level_\d+__")
 
-# The features (N, D), the labels and, if there is one, the column ``split``: Arrow arrays of distinct values and codes.
-_Read = tuple[NDArray[Any], Any, Any]
+# The features (N, D), their names, the labels and, if there is one, the column ``split``: Arrow arrays of distinct
+# values and codes.
+_Read = tuple[NDArray[Any], list[str], Any, Any]
 
 
 @limits.within_memory
-def read(path: Path, label: str = "label") -> Dataset:
+def read(path: Path, label: str = "label", *, whole: bool = False) -> Dataset:
     """Return the data set in a table whose column ``label`` holds whole numbers or text and the others numbers.
 
-    A column ``split`` of ``train``, ``validation`` and ``test`` is respected; else both are cut from the rows.
+    A column ``split`` of ``train``, ``validation`` and ``test`` is respected; else both are cut from the rows. With
+    ``whole`` every row is a test row, whatever stands there.
     Features become float32 or, where that takes digits that tell rows apart, float64. A CSV file is UTF-8 with commas
     and a header.
 
@@ -56,7 +58,7 @@ def read(path: Path, label: str = "label") -> Dataset:
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
         raise DataError("data-table-kind", path=limits.shown(path), kinds=", ".join(readers))
-    inputs, raw, parts = readers[path.suffix.lower()](path, label)
+    inputs, columns, raw, parts = readers[path.suffix.lower()](path, label)
     where = f"{path}: {label}"
     if len(raw.dictionary) > limits.MOST_CLASSES:
         count = {"count": len(raw.dictionary), "limit": limits.MOST_CLASSES}
@@ -64,19 +66,19 @@ def read(path: Path, label: str = "label") -> Dataset:
     # Arrow hands texts on that it has not decoded: what is no UTF-8 shows here.
     with limits.foreign(path, f"data-{path.suffix.lower()[1:]}-broken"):
         named = raw.dictionary.to_pylist()
-        part_of = None if parts is None else _checked_parts(path, parts)
+        part_of = None if parts is None or whole else _checked_parts(path, parts)
     _check_labels(raw, named, where)
     labels, classes = number_distinct(*_coded(raw, named), where=where)
     del raw
-    if part_of is None:
-        return assemble(path.name, inputs, labels, classes=classes, image_shape=None)
-    pairs: dict[str, Pair] = {
-        part: (inputs[part_of == number], labels[part_of == number])
-        for number, part in enumerate(PARTS)
-        if part == "train" or (part_of == number).any()
-    }
-    rows, labels = pairs.pop("train")
-    return assemble(path.name, rows, labels, classes=classes, image_shape=None, **pairs)
+    pairs: dict[str, Pair] = {"train": (inputs, labels)}
+    if part_of is not None:
+        pairs = {
+            part: (inputs[part_of == number], labels[part_of == number])
+            for number, part in enumerate(PARTS)
+            if part == "train" or (part_of == number).any()
+        }
+    del inputs, labels
+    return assemble(path.name, pairs, classes=classes, image_shape=None, columns=tuple(columns), whole=whole)
 
 
 def _check_labels(raw: Any, named: list[Any], where: str) -> None:
@@ -199,7 +201,7 @@ def _join(path: Path, reader: Any, features: list[str], label: str, *, split: bo
         conversion.check_apart(inputs, far, limits.shown(path), limits.shown(", ".join(features)), features)
         if (narrow[:, far] == inputs[:, far]).all():
             inputs = narrow
-    return inputs, _together(labels), _together(parts) if split else None
+    return inputs, features, _together(labels), _together(parts) if split else None
 
 
 def _check_text(path: Path, file: BinaryIO) -> None:
@@ -260,7 +262,7 @@ def _read_parquet(path: Path, label: str) -> _Read:
                 inputs = inputs.astype(np.float64, copy=False)
             inputs[:, place] = values[:, 0]
         pyarrow.default_memory_pool().release_unused()
-        return inputs, labels, parts
+        return inputs, features, labels, parts
 
 
 def _index_columns(metadata: dict[bytes, bytes] | None) -> set[str]:

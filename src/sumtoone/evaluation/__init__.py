@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 from sumtoone.evaluation.metrics import Predictor, evaluate, report_from
-from sumtoone.evaluation.report import ClassReport, Reliability, Report
+from sumtoone.evaluation.report import MOST_CLASSES, ClassReport, Confusion, Reliability, Report
 
-__all__ = ["ClassReport", "Predictor", "Reliability", "Report", "evaluate", "report_from"]
+__all__ = [
+    "MOST_CLASSES",
+    "ClassReport",
+    "Confusion",
+    "Predictor",
+    "Reliability",
+    "Report",
+    "evaluate",
+    "report_from",
+]

@@ -5,16 +5,24 @@ In shapes, N counts rows, D features, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
-from sumtoone.evaluation.report import ClassReport, Reliability, Report
+from sumtoone.evaluation.report import (
+    BINS,
+    MOST_CLASSES,
+    MOST_CONFUSIONS,
+    ClassReport,
+    Confusion,
+    Reliability,
+    Report,
+    binned,
+)
 from sumtoone.language import text
 from sumtoone.language.display import quoted
 from sumtoone.runs import Run
@@ -30,6 +38,9 @@ if TYPE_CHECKING:
 SUM_TOLERANCE = 1e-3
 # The true class never counts as less probable than this, the smallest normal float32: the loss stays below 87.4 nats.
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
+# Of rows x classes: so many probabilities are computed at a time, and so many are summed in float64.
+_BLOCK = 2**23
+_SUMMED = 2**18
 
 
 class Predictor(Protocol):
@@ -55,16 +66,18 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
     run
         A trained network with its preprocessing and its classes.
     split
-        Raw inputs (N, D) and labels (N,). The test split is used once, at the very end.
+        Raw inputs (N, D), brought into the order of the run's columns, and labels (N,). The test split is used once, at
+        the very end.
     batch_size
-        How many rows go through the network at once; it changes the memory used, not the answer.
+        How many rows go through the network at once, at the most: of many classes it is fewer, so that there are never
+        more than eight million probabilities in memory. It changes the memory used, not the answer.
 
     Raises
     ------
     ShapeError
         If the rows have another number of features than the run was trained on.
     DataError
-        If the split is empty or a label names no class of the run.
+        If the split is empty, its columns are others than the run's, or a label names no class of the run.
     DtypeError
         If the run was trained on pixels and the rows, all together, are none.
     UsageError
@@ -74,6 +87,7 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise UsageError("evaluation-batch-size", given=quoted(batch_size))
     _check_arguments(run, split)
+    split = split.in_order(getattr(run, "columns", None))
     rows, features = split.inputs.shape
     if rows == 0:
         raise DataError("evaluation-empty")
@@ -83,8 +97,14 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
     check_labels(split.labels.numpy(), len(run.classes))
     inputs_ND = run.preprocessing.rows(split.inputs)
     answer = run.probabilities_of if isinstance(run, Run) else run.probabilities
-    parts = [answer(inputs_ND[start : start + batch_size]) for start in range(0, rows, batch_size)]
-    return report_from(torch.cat(parts), split.labels, run.classes)
+    tally = _Tally(len(run.classes), rows)
+    step = max(1, min(batch_size, _BLOCK // len(run.classes)))
+    for start in range(0, rows, step):
+        table = as_numbers(answer(inputs_ND[start : start + step]), "uif", "evaluation-probabilities-dtype")
+        labels = split.labels[start : start + step].numpy()
+        _check_shapes(table, labels, len(run.classes))
+        tally.add(table, labels)
+    return tally.report(run.classes)
 
 
 def _check_arguments(run: object, split: object) -> None:
@@ -105,7 +125,8 @@ def report_from(probabilities: Tensor | ArrayLike, labels: Tensor | ArrayLike, c
     are equally probable. For the negative log-likelihood a probability counts as at least 1.2e-38, the smallest
     normal float32, so that one row that was surely wrong costs 87.3 nats and not infinity. The calibration error
     sorts the probability of the predicted class into 15 bins of equal width, (0, 1/15], …, (14/15, 1], and weighs
-    each bin's |accuracy - mean confidence| by its share of the rows.
+    each bin's |accuracy - mean confidence| by its share of the rows. Of more than 100 classes the report holds the
+    100 commonest confusions and no matrix.
 
     Shape: ``probabilities`` (N, K), rows summing to one within 1e-3; ``labels`` (N,), whole numbers from 0 to K - 1.
 
@@ -132,36 +153,111 @@ def report_from(probabilities: Tensor | ArrayLike, labels: Tensor | ArrayLike, c
     Pleiss, Sun and Weinberger 2017, arXiv:1706.04599; Brier 1950, "Verification of Forecasts Expressed in Terms
     of Probability".
     """
-    from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
-
     table = as_numbers(probabilities, "uif", "evaluation-probabilities-dtype")
     truth = as_numbers(labels, "ui", "evaluation-labels-dtype")
     _check_shapes(table, truth, len(classes))
     check_labels(truth, len(classes))
-    table = table.astype(np.float64, copy=False)
     check_probabilities(table)
+    tally = _Tally(len(classes), len(truth))
+    tally.add(table, truth, checked=True)
+    return tally.report(classes)
 
-    every_row, every_class = np.arange(len(truth)), np.arange(len(classes))
-    predicted = table.argmax(axis=1)
-    likelihood = table[every_row, truth].clip(SMALLEST_PROBABILITY, 1.0)
-    distance = table.copy()
-    distance[every_row, truth] -= 1.0
-    scores = precision_recall_fscore_support(truth, predicted, labels=every_class, zero_division=0.0)
-    # A sum may exceed one by the tolerance; a confidence may not.
-    confidence = table[every_row, predicted].clip(max=1.0)
-    return Report(
-        accuracy=float(accuracy_score(truth, predicted)),
+
+class _Tally:
+    """What a report is made from, of as many rows as come, one block after another.
+
+    Beside the counts of each class it holds a count for each pair of up to ``MOST_CLASSES`` classes, or four bytes for
+    each row: which class was taken for which.
+    """
+
+    def __init__(self, classes: int, rows: int) -> None:
+        self._classes, self._rows = classes, 0
+        self._nll = self._brier = 0.0
+        self._support, self._predicted, self._right = np.zeros((3, classes), np.int64)
+        self._bins = np.zeros((3, BINS))
+        whole = classes <= MOST_CLASSES
+        self._confusion = np.zeros(classes * classes, np.int64) if whole else None
+        # No more than 65,536 classes can be loaded, whose pairs 32 bits hold.
+        self._pairs = np.empty(0 if whole else rows, np.uint32 if classes <= 2**16 else np.uint64)
+
+    def add(self, table: NDArray[Any], truth: NDArray[Any], *, checked: bool = False) -> None:
+        """Count rows of probabilities (N, K) and their labels (N,)."""
+        step = max(1, _SUMMED // self._classes)
+        for start in range(0, len(truth), step):
+            block = np.array(table[start : start + step], np.float64)
+            if not checked:
+                check_probabilities(block, self._rows)
+            self._add(block, truth[start : start + step].astype(np.int64, copy=False))
+
+    def _add(self, block: NDArray[np.float64], truth: NDArray[np.int64]) -> None:
+        every, classes = np.arange(len(truth)), self._classes
+        predicted = block.argmax(axis=1)
+        likelihood = block[every, truth]
+        # A sum may exceed one by the tolerance; a confidence may not.
+        confidence = block[every, predicted].clip(max=1.0)
         # The absolute value of a log of at most one, not its negation: perfection is 0.0 and not -0.0.
-        nll=float(np.abs(np.log(likelihood)).mean()),
-        brier=float(np.square(distance).sum(axis=1).mean()),
-        confusion=confusion_matrix(truth, predicted, labels=every_class),
-        per_class=tuple(
-            ClassReport(str(name), float(precision), float(recall), float(f1), int(support))
-            for name, precision, recall, f1, support in zip(classes, *scores, strict=True)
-        ),
-        reliability=Reliability.of(confidence, predicted == truth),
-        classes=tuple(map(str, classes)),
-    )
+        self._nll += float(np.abs(np.log(likelihood.clip(SMALLEST_PROBABILITY, 1.0))).sum())
+        block[every, truth] -= 1.0
+        self._brier += float(np.einsum("nk,nk->", block, block))
+        right = predicted == truth
+        self._support += np.bincount(truth, minlength=classes)
+        self._predicted += np.bincount(predicted, minlength=classes)
+        self._right += np.bincount(truth[right], minlength=classes)
+        self._bins += binned(confidence, right)
+        if self._confusion is not None:
+            self._confusion += np.bincount(truth * classes + predicted, minlength=classes * classes)
+        else:
+            self._pairs[self._rows : self._rows + len(truth)] = truth * classes + predicted
+        self._rows += len(truth)
+
+    def report(self, classes: Sequence[str]) -> Report:
+        """Return what was found."""
+        names = tuple(map(str, classes))
+        shape = (self._classes, self._classes)
+        confusion = None if self._confusion is None else self._confusion.reshape(shape)
+        return Report(
+            accuracy=int(self._right.sum()) / self._rows,
+            nll=self._nll / self._rows,
+            brier=self._brier / self._rows,
+            confusion=confusion,
+            confusions=tuple(
+                Confusion(names[pair // self._classes], names[pair % self._classes], count)
+                for pair, count in self._commonest()
+            ),
+            per_class=tuple(map(ClassReport, names, *(each.tolist() for each in self._counts()))),
+            reliability=Reliability.from_sums(*self._bins),
+            classes=names,
+        )
+
+    def _counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        return self._support, self._predicted, self._right
+
+    def _commonest(self) -> list[tuple[int, int]]:
+        """Return the pairs of two classes that were met most often, and how often; equal ones in their order."""
+        blocks: Iterator[tuple[NDArray[Any], NDArray[Any]]]
+        if self._confusion is not None:
+            counts = self._confusion
+            blocks = iter([(np.flatnonzero(counts), counts[counts > 0])])
+        else:
+            self._pairs.sort()
+            blocks = _runs(self._pairs)
+        found: list[tuple[int, int]] = []
+        for pairs, counts in blocks:
+            apart = pairs // self._classes != pairs % self._classes
+            best = np.argsort(-counts[apart], kind="stable")[:MOST_CONFUSIONS]
+            found += zip(pairs[apart][best].tolist(), counts[apart][best].tolist(), strict=True)
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:MOST_CONFUSIONS]
+
+
+def _runs(ordered: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """Yield the distinct values of a sorted array and how often each is there, some at a time."""
+    start = 0
+    while start < len(ordered):
+        end = min(start + _SUMMED, len(ordered))
+        # Not in the middle of equal ones.
+        end = int(np.searchsorted(ordered, ordered[end - 1], side="right"))
+        yield np.unique(ordered[start:end], return_counts=True)
+        start = end
 
 
 def as_numbers(values: Tensor | ArrayLike, kinds: str, code: str) -> NDArray[Any]:
@@ -198,15 +294,27 @@ def check_labels(labels: NDArray[Any], classes: int) -> None:
         raise DataError("evaluation-label", last=classes - 1, classes=classes, **fields)
 
 
-def check_probabilities(table: NDArray[Any]) -> None:
-    """Raise :class:`DataError` if a row of the table (N, K) holds no probabilities that sum to one."""
-    wrong = np.argwhere(~(table >= 0) | np.isinf(table))
-    if len(wrong):
-        row, column = map(int, wrong[0])
+def check_probabilities(table: NDArray[Any], before: int = 0) -> None:
+    """Raise :class:`DataError` if a row of the table (N, K) holds no probabilities that sum to one.
+
+    ``before`` is the number of rows that came before these.
+    """
+    step = max(1, _SUMMED // max(1, table.shape[1]))
+    bad: list[tuple[int, int]] = []
+    off: list[tuple[int, float]] = []
+    counts = [0, 0]
+    for start in range(0, len(table), step):
+        block = table[start : start + step]
+        wrong = np.argwhere(~(block >= 0) | np.isinf(block))
+        sums = block.sum(axis=1, dtype=np.float64)
+        far = np.flatnonzero(~(np.abs(sums - 1.0) <= SUM_TOLERANCE))
+        bad += [(start + row, column) for row, column in wrong[:1].tolist()]
+        off += [(start + row, float(sums[row])) for row in far[:1].tolist()]
+        counts = [counts[0] + len(wrong), counts[1] + len(far)]
+    if bad:
+        row, column = bad[0]
         value = f"{table[row, column]:.6g}"
-        raise DataError("evaluation-probability", row=row, column=column, value=value, count=len(wrong))
-    sums = table.sum(axis=1, dtype=np.float64)
-    off = np.flatnonzero(np.abs(sums - 1.0) > SUM_TOLERANCE)
-    if len(off):
-        fields = {"row": int(off[0]), "sum": f"{sums[off[0]]:.6g}", "count": len(off), "rows": len(table)}
-        raise DataError("evaluation-sum", tolerance=SUM_TOLERANCE, **fields)
+        raise DataError("evaluation-probability", row=before + row, column=column, value=value, count=counts[0])
+    if off:
+        fields = {"row": before + off[0][0], "sum": f"{off[0][1]:.6g}", "count": counts[1]}
+        raise DataError("evaluation-sum", tolerance=SUM_TOLERANCE, rows=before + len(table), **fields)

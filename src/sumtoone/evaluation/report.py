@@ -5,6 +5,7 @@ In shapes, N counts rows, K classes, B bins.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 BINS = 15
+# Up to so many classes, each pair and each class is told; of more, the commonest confusions and the worst classes.
+MOST_CLASSES = 100
+MOST_CONFUSIONS = 100
+_SHOWN = 20
+_NAMED = 12
+_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece")
 # Half of a line of a terminal: the numbers beside it take the other.
 _LONGEST_NAME = 40
 
@@ -27,21 +34,45 @@ _LONGEST_NAME = 40
 class ClassReport:
     """How one class fared.
 
-    ``precision`` is the share of the rows predicted as this class that are of it, 0 if none was predicted so;
-    ``recall`` the share of its rows that were found, 0 if it has none; ``f1`` their harmonic mean, 0 if both
-    are 0; ``support`` the number of its rows.
+    ``support`` is the number of its rows, ``predicted`` that of the rows predicted as it, ``right`` that of both.
     """
 
     name: str
-    precision: float
-    recall: float
-    f1: float
     support: int
+    predicted: int
+    right: int
 
     @property
-    def scores(self) -> tuple[float, float, float]:
-        """Precision, recall and F1."""
-        return self.precision, self.recall, self.f1
+    def precision(self) -> float:
+        """The share of the rows predicted as this class that are of it, 0 if none was predicted so."""
+        return self.right / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        """The share of its rows that were found, 0 if it has none."""
+        return self.right / self.support if self.support else 0.0
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of the two, 0 if both are 0."""
+        return 2 * self.right / (self.support + self.predicted) if self.right else 0.0
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often one class was taken for another."""
+
+    true: str
+    predicted: str
+    count: int
+
+
+def binned(confidence: NDArray[Any], correct: NDArray[Any], bins: int = BINS) -> NDArray[np.float64]:
+    """Return (3, B): how many confidences lie in each bin, their sum, and the number of those predicted right."""
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    # side="left" closes bins on the right: a confidence equal to an edge belongs below it.
+    homes = np.searchsorted(edges, confidence, side="left") - 1
+    return np.stack([np.bincount(homes, weights=weights, minlength=bins) for weights in (None, confidence, correct)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +104,16 @@ class Reliability:
         [1, 2]
         """
         sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-        edges = np.linspace(0.0, 1.0, bins + 1)
-        # side="left" closes bins on the right: a confidence equal to an edge belongs below it.
-        homes = np.searchsorted(edges, sure, side="left") - 1
-        counts = np.bincount(homes, minlength=bins)
-        sums = [np.bincount(homes, weights=values, minlength=bins) for values in (sure, right)]
-        means = [np.divide(each, counts, out=np.full(bins, np.nan), where=counts > 0) for each in sums]
-        return cls(edges, counts, *means)
+        return cls.from_sums(*binned(sure, right, bins))
+
+    @classmethod
+    def from_sums(
+        cls, counts: NDArray[np.float64], confidence: NDArray[np.float64], correct: NDArray[np.float64]
+    ) -> Reliability:
+        """Return what sums over the rows of each bin, as :func:`binned` gives them, come to."""
+        bins = len(counts)
+        means = [np.divide(each, counts, out=np.full(bins, np.nan), where=counts > 0) for each in (confidence, correct)]
+        return cls(np.linspace(0.0, 1.0, bins + 1), counts.astype(np.int64), *means)
 
     @property
     def ece(self) -> float:
@@ -101,7 +135,9 @@ class Report:
     brier
         The mean squared distance between a row of probabilities and its one-hot label, in [0, 2].
     confusion
-        (K, K) counts: ``confusion[i, j]`` rows of class i were predicted as class j.
+        (K, K) counts: ``confusion[i, j]`` rows of class i were predicted as class j; None for more than 100 classes.
+    confusions
+        The commonest confusions of two classes, at most 100, the most frequent first.
     per_class
         One :class:`ClassReport` for each class.
     reliability
@@ -113,7 +149,8 @@ class Report:
     accuracy: float
     nll: float
     brier: float
-    confusion: NDArray[np.int64]
+    confusion: NDArray[np.int64] | None
+    confusions: tuple[Confusion, ...]
     per_class: tuple[ClassReport, ...]
     reliability: Reliability
     classes: tuple[str, ...]
@@ -126,31 +163,66 @@ class Report:
     @property
     def rows(self) -> int:
         """N, the number of rows judged."""
-        return int(self.confusion.sum())
+        return int(self.reliability.counts.sum())
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, as ``sumtoone evaluate --json`` prints them."""
+    @property
+    def macro_f1(self) -> float:
+        """The mean F1 over the classes that have rows or were predicted, each as much as the others."""
+        return _mean([row.f1 for row in self.per_class if row.support or row.predicted])
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall over the classes that have rows: 1 / K by chance, however unequal the classes are."""
+        return _mean([row.recall for row in self.per_class if row.support])
+
+    @property
+    def commonest(self) -> ClassReport:
+        """The class with the most rows: who always answers it is right in its share of them."""
+        return max(self.per_class, key=lambda row: row.support)
+
+    @property
+    def majority(self) -> float:
+        """The share of the rows that are of the commonest class."""
+        return self.commonest.support / self.rows
+
+    @property
+    def never_predicted(self) -> tuple[str, ...]:
+        """The classes that have rows and were never predicted."""
+        return tuple(row.name for row in self.per_class if row.support and not row.predicted)
+
+    @property
+    def beats_chance(self) -> bool:
+        """Whether the accuracy is over that of always answering the commonest class, by more than luck.
+
+        By more than two standard deviations of the share of right answers among so many rows.
+        """
+        majority = self.majority
+        return self.accuracy > majority + 2 * math.sqrt(majority * (1 - majority) / self.rows)
+
+    def to_json(self, most: int | None = None) -> dict[str, Any]:
+        """Return plain values, as ``sumtoone evaluate --json`` prints them.
+
+        Of more than ``most`` classes, what is said of each is left out: null.
+        """
+        few = most is None or len(self.classes) <= most
         return {
-            "accuracy": self.accuracy,
-            "nll": self.nll,
-            "brier": self.brier,
-            "ece": self.ece,
-            "confusion": self.confusion.tolist(),
-            "per_class": [
-                {
-                    "class": row.name,
-                    **dict(zip(("precision", "recall", "f1"), row.scores, strict=True)),
-                    "support": row.support,
-                }
-                for row in self.per_class
-            ],
+            **{name: getattr(self, name) for name in _SCORES},
+            "majority": {"class": self.commonest.name, "share": self.majority},
+            "never_predicted": list(self.never_predicted) if few else None,
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "confusions": [vars(each) for each in self.confusions],
+            "per_class": [_document(row) for row in self.per_class] if few else None,
             "rows": self.rows,
         }
 
     def __str__(self) -> str:
-        scores = [
-            (text(f"evaluation.{name}"), f"{getattr(self, name):.4f}") for name in ("accuracy", "nll", "brier", "ece")
-        ]
+        scores = [(text(f"evaluation.{name}"), f"{getattr(self, name):.4f}") for name in _SCORES]
+        commonest = text("evaluation.majority", name=printable(self.commonest.name, _LONGEST_NAME))
+        scores.append((commonest, f"{self.majority:.4f}"))
+        rows, heading = self.per_class, []
+        if len(rows) > MOST_CLASSES:
+            rows = tuple(sorted((row for row in rows if row.support), key=lambda row: row.f1)[:_SHOWN])
+            heading = [text("evaluation.worst", count=len(rows)), ""]
         head = tuple(text(f"evaluation.{name}") for name in ("class", "precision", "recall", "f1", "support"))
         body = [
             (
@@ -160,10 +232,35 @@ class Report:
                 f"{row.f1:.4f}",
                 f"{row.support:,}",
             )
-            for row in self.per_class
+            for row in rows
         ]
         judged = text("evaluation.judged", rows=self.rows, classes=len(self.classes))
-        return "\n".join([judged, "", *_aligned(scores), "", *_aligned([head, *body])])
+        table = [judged, "", *_aligned(scores), "", *heading, *_aligned([head, *body])]
+        return "\n".join([*table, *([""] if self.remarks else []), *self.remarks])
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person must not overlook, as sentences in the language in force."""
+        said = []
+        if self.never_predicted:
+            shown = [printable(name, _LONGEST_NAME) for name in self.never_predicted[:_NAMED]]
+            left = len(self.never_predicted) - len(shown)
+            names = ", ".join([*shown, *([f"… ({len(self.never_predicted)})"] if left else [])])
+            said.append(text("evaluation.never-predicted", names=names))
+        if self.majority < 1 and not self.beats_chance:
+            said.append(
+                text("evaluation.chance", name=self.commonest.name, share=f"{self.majority:.2%}", rows=self.rows)
+            )
+        return said
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _document(row: ClassReport) -> dict[str, Any]:
+    scores = {name: getattr(row, name) for name in ("precision", "recall", "f1", "support", "predicted")}
+    return {"class": row.name, **scores}
 
 
 def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:

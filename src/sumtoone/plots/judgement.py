@@ -58,8 +58,10 @@ def confusion_matrix(report: Report) -> Figure:
     """Draw which class was taken for which: rows are the true class, columns the predicted one.
 
     The colour is a cell's share of its row, on a square-root scale so that rare mistakes show; up to 20
-    classes the cells carry their counts, empty cells none.
+    classes the cells carry their counts, empty cells none. Of more than 100 classes: bars of the commonest confusions.
     """
+    if report.confusion is None:
+        return _commonest(report)
     counts, names = report.confusion, readable(report.classes)
     size = len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -85,6 +87,22 @@ def confusion_matrix(report: Report) -> Figure:
     bar = figure.colorbar(picture, ax=axes, format=PercentFormatter(1.0), ticks=ticks, shrink=0.8)
     bar.set_label(text("plots.share-of-row"))
     bar.outline.set_visible(False)
+    return figure
+
+
+def _commonest(report: Report) -> Figure:
+    """Draw the commonest confusions of two classes as bars."""
+    found = report.confusions[:MOST_NUMBERED]
+    names = readable([name for pair in found for name in (pair.true, pair.predicted)])
+    figure = Figure(figsize=(8.0, 1.6 + 0.28 * max(1, len(found))), layout="constrained")
+    axes = figure.subplots()
+    places = range(len(found))
+    axes.barh(places, [pair.count for pair in found], color=BLUE)
+    axes.set_yticks(places, [f"{true} → {predicted}" for true, predicted in zip(names[::2], names[1::2], strict=True)])
+    axes.invert_yaxis()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel=text("plots.rows"), title=text("plots.confusion", rows=report.rows, accuracy=report.accuracy))
+    axes.set_ylabel(text("plots.confusions"))
     return figure
 
 

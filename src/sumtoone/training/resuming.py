@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from sumtoone.data import Dataset, Preprocessing, load
+from sumtoone.data.dataset import checked_columns
 from sumtoone.description import load_size, needed, restored, specification_of
-from sumtoone.errors import RunError, SumtooneError
+from sumtoone.errors import DataError, RunError, SumtooneError
 from sumtoone.language import text
 from sumtoone.options import TrainingOptions
 from sumtoone.run_folder import exists, held
@@ -83,6 +84,7 @@ class _Task:
     source: str
     label: str
     fingerprint: str
+    columns: tuple[str, ...] | None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> _Task:
@@ -96,7 +98,18 @@ class _Task:
         elif not isinstance(described["module"]["class"], str):
             raise ValueError("a class without a name")
         options = TrainingOptions.from_json(document["options"])
-        return cls(described, options, Preprocessing.from_json(document["preprocessing"]), frozen, *texts)
+        preprocessing, columns = Preprocessing.from_json(document["preprocessing"]), document.get("columns")
+        source, label, fingerprint = texts
+        return cls(
+            described,
+            options,
+            preprocessing,
+            frozen,
+            source,
+            label,
+            fingerprint,
+            columns=None if columns is None else checked_columns(columns, preprocessing.features),
+        )
 
 
 @contextmanager
@@ -115,6 +128,8 @@ def _same_rows(folder: Path, task: _Task, dataset: Dataset | None, network: nn.M
     if task.described["specification"] is None:
         needed(task.described["module"]["class"], network, str(folder))
     rows = load(task.source, label=task.label) if dataset is None else dataset
+    with suppress(DataError):
+        rows = rows.in_order(task.columns)
     if rows.fingerprint != task.fingerprint:
         raise RunError("run-data-changed", path=str(folder), source=rows.source or rows.name)
     return rows

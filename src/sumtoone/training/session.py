@@ -68,6 +68,7 @@ def train(
         label=dataset.label,
         fingerprint=fingerprint,
         image_shape=dataset.image_shape,
+        columns=dataset.columns,
         environment=environment(around.threads),
     )
     if folder is not None:
@@ -147,4 +148,5 @@ def _task(plan: Plan, fingerprint: str) -> dict[str, Any]:
         "source": plan.dataset.source or plan.dataset.name,
         "label": plan.dataset.label,
         "fingerprint": fingerprint,
+        "columns": plan.dataset.columns,
     }
