@@ -99,7 +99,9 @@ class Folders:
         self.names = ("run.json", "history.jsonl", "model.safetensors")
         self.files = {name: (self.run / name).read_bytes() for name in self.names}
         (self.newest, self.older) = sorted((self.begun / "checkpoints").glob("*.json"), reverse=True)
-        self.checkpoint = self.newest.read_bytes(), self.newest.with_suffix(".safetensors").read_bytes()
+        document = json_from_bytes(self.newest.read_bytes())
+        self.book = self.newest.with_name(f"book-{document['book']['number']}.jsonl")
+        self.checkpoint = document, self.newest.with_suffix(".safetensors").read_bytes(), self.book.read_bytes()
         self.older.unlink()
 
     def change_run(self, drawn: random.Random) -> None:
@@ -128,14 +130,20 @@ class Folders:
 
     def change_checkpoint(self, drawn: random.Random) -> None:
         """Write the checkpoint with one change."""
-        document, tensors = json_from_bytes(self.checkpoint[0]), self.checkpoint[1]
-        if drawn.random() < 0.4:
+        document, tensors, book = copy.deepcopy(self.checkpoint[0]), *self.checkpoint[1:]
+        kind = drawn.random()
+        if kind < 0.4:
             tensors = torn(tensors, drawn)
+        elif kind < 0.7:
+            lines = mutated([json.loads(line) for line in book[: document["book"]["size"]].splitlines()], drawn)
+            book = "\n".join(map(json.dumps, lines if isinstance(lines, list) else [lines])).encode()
+            document["book"].update(size=len(book), sha256=hashlib.sha256(book).hexdigest())
         else:
             changed = mutated(document, drawn)
             document = changed if isinstance(changed, dict) else {"a": changed}
         if "sha256" in document and drawn.random() < 0.98:
             document["sha256"] = hashlib.sha256(tensors).hexdigest()
+        self.book.write_bytes(book)
         self.newest.write_bytes(sealed(document))
         self.newest.with_suffix(".safetensors").write_bytes(tensors)
 

@@ -23,7 +23,7 @@ import sumtoone as s1
 from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions, fit, open_run, resume
 from sumtoone.errors import DataError, RunError, ShapeError, TrainingError, UnavailableError, UsageError
 from sumtoone.native import status
-from sumtoone.training.checkpoints import newest_checkpoint, save_checkpoint, stems
+from sumtoone.training.checkpoints import Checkpoints, newest_checkpoint, stems
 from sumtoone.training.randomness import batch_order
 from sumtoone.training.schedules import learning_rate
 from sumtoone.training.state import Progress
@@ -331,11 +331,13 @@ def test_kill_9_at_any_moment_and_resume_give_the_same_bits(tmp_path: Path) -> N
 def test_the_newest_checkpoints_are_kept_however_long_their_numbers(tmp_path: Path) -> None:
     # An epoch of a million steps, and a million epochs: names that do not sort as text.
     places = [(0, 999_950), (0, 1_000_000), (1, 0), (999_999, 7), (1_000_000, 0), (1_000_000, 10**15)]
+    checkpoints = Checkpoints(tmp_path, {})
     for epoch, step in places:
-        save_checkpoint(tmp_path, Progress(epoch, step), {"network.w": torch.ones(2)}, {})
+        checkpoints.save(Progress(epoch, step), {"network.w": torch.ones(2)})
         assert newest_checkpoint(tmp_path)[0].to_json() == Progress(epoch, step).to_json()
     assert stems(tmp_path) == ["1000000-1000000000000000", "1000000-000000"]
-    assert len(list((tmp_path / "checkpoints").iterdir())) == 4
+    # Two pairs and the two books.
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6
 
 
 def _interrupt(dataset: Dataset, out: Path) -> None:

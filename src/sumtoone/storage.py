@@ -22,11 +22,12 @@ _SHARED = "shared"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def write_atomically(path: Path, content: bytes) -> str:
+def write_atomically(path: Path, content: bytes, *, last: bool = True) -> str:
     """Write ``content`` so that ``path`` holds the old bytes or the new ones, never a part; return the sha256.
 
     The bytes go to a temporary name in the same folder, are flushed to the disk, and take the
-    name ``path`` in one step; then the folder itself is flushed, so that the name survives too.
+    name ``path`` in one step; then the folder itself is flushed, so that the name survives too: unless this is not the
+    ``last`` of several files of the folder that only count together.
     """
     # Not tempfile's: its files are for their owner alone, and a run may be shared as the umask says.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
@@ -39,7 +40,8 @@ def write_atomically(path: Path, content: bytes) -> str:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _flush_folder(path.parent)
+    if last:
+        _flush_folder(path.parent)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -121,13 +123,15 @@ def tensors_from_bytes(content: bytes) -> dict[str, Tensor]:
     return tensors
 
 
-def json_to_bytes(document: Mapping[str, Any]) -> bytes:
+def json_to_bytes(document: Mapping[str, Any], indent: int | None = 1) -> bytes:
     """Return a JSON document that carries the sha256 of its own other fields under ``digest``.
 
     >>> json_from_bytes(json_to_bytes({"epoch": 3}))
     {'epoch': 3}
     """
-    return (json.dumps({**document, "digest": _own_digest(document)}, indent=1, ensure_ascii=False) + "\n").encode()
+    return (
+        json.dumps({**document, "digest": _own_digest(document)}, indent=indent, ensure_ascii=False) + "\n"
+    ).encode()
 
 
 def json_from_bytes(content: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sumtoone.errors import TrainingError
 from sumtoone.history import History
 from sumtoone.options import TrainingOptions
 from sumtoone.runs import Run, environment, write_run
-from sumtoone.training.checkpoints import remove_checkpoints, save_checkpoint
+from sumtoone.training.checkpoints import Checkpoints, remove_checkpoints
 from sumtoone.training.fused import FusedEngine
 from sumtoone.training.plain import PlainEngine
 from sumtoone.training.process import Surroundings, fuses
@@ -37,15 +37,15 @@ def train(
     """Train from ``state`` to the end, saving into ``folder``, and return the run."""
     options, dataset = plan.options, plan.dataset
     fingerprint = dataset.fingerprint
-    task = _task(plan, fingerprint)
+    checkpoints = None if folder is None else Checkpoints(folder, _task(plan, fingerprint))
     engine = FusedEngine(plan, around.threads) if fuses(plan) else PlainEngine(plan)
     try:
         if tensors:
             engine.restore(tensors)
 
         def save() -> None:
-            if folder is not None:
-                save_checkpoint(folder, state, _finite(engine.state(), state, options), task)
+            if checkpoints is not None:
+                checkpoints.save(state, _finite(engine.state(), state, options))
 
         save()
         while state.epoch < options.epochs and not _stops_early(state, options):
@@ -128,7 +128,9 @@ def _stops_early(state: Progress, options: TrainingOptions) -> bool:
 def _finite(tensors: dict[str, torch.Tensor], state: Progress, options: TrainingOptions) -> dict[str, torch.Tensor]:
     """Return the tensors if the weights are finite: a checkpoint must be one that training can go on from."""
     weights = [tensor for name, tensor in tensors.items() if name.startswith("network.")]
-    if not all(bool(torch.isfinite(weight).all()) for weight in weights):
+    # The largest magnitude is NaN where one is, and is found without a copy.
+    largest = [float(torch.linalg.vector_norm(weight, math.inf)) for weight in weights if weight.is_floating_point()]
+    if not all(map(math.isfinite, largest)):
         raise _diverged(math.nan, state, options)
     return tensors
 

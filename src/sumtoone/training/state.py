@@ -61,14 +61,14 @@ class Progress:
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, the tensors left out."""
+        """Return plain values, the tensors and the rows of the history left out."""
         plain = {name: getattr(self, name) for name in (*_COUNTS, *_SUMS)}
         best_loss = self.best_loss if math.isfinite(self.best_loss) else None
-        return {**plain, "best_loss": best_loss, "rows": History(tuple(self.rows)).to_json()}
+        return {**plain, "best_loss": best_loss}
 
     @classmethod
     def from_json(cls, document: Any, best: dict[str, Tensor]) -> Progress:
-        """Return what :meth:`to_json` wrote; ``ValueError`` where the document is none."""
+        """Return what :meth:`to_json` wrote, its rows beside it; ``ValueError`` where the document is none."""
         if not isinstance(document, dict):
             raise ValueError("no progress")
         counts: dict[str, Any] = {name: document.get(name) for name in _COUNTS}
