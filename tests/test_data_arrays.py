@@ -365,8 +365,8 @@ def test_large_values_that_stay_apart_are_taken(column: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("y", "code", "got"),
     [
-        (np.eye(40), "data-label-shape", "shape (40, 40) in arrays: y"),
-        (Y[:, None], "data-label-shape", "shape (40, 1) in arrays: y"),
+        (np.eye(40) * 2, "data-label-shape", "shape (40, 40) in arrays: y"),
+        (np.eye(40) + np.eye(40)[::-1], "data-label-shape", "shape (40, 40) in arrays: y"),
         (Y + 0.5, "data-label-fraction", "0.5 in row 1 of arrays: y"),
         (Y[:39], "data-rows-labels", "39 labels in arrays"),
         (Y * 0, "data-one-class", "only '0' in arrays"),
@@ -409,14 +409,14 @@ def test_options_that_do_not_fit(options: dict[str, Any], code: str, got: str) -
     assert refusal(lambda: Dataset.from_arrays(X, Y, **options))[::2] == (code, got)
 
 
-def test_one_hot_labels_in_full() -> None:
+def test_labels_of_several_classes_a_row_in_full() -> None:
     with pytest.raises(s1.DataError) as caught:
-        Dataset.from_arrays(X, np.eye(2)[Y])
+        Dataset.from_arrays(X, np.ones((40, 2)))
     assert str(caught.value) == (
         "Labels stand in one row, one for each row of data [data-label-shape]\n"
-        "  expected: shape (N,)\n"
+        "  expected: shape (N,), or a single 1 in each row of shape (N, K)\n"
         "  got: shape (40, 2) in arrays: y\n"
-        "  try: y.argmax(axis=1) for one-hot rows, y.ravel() for a column"
+        "  try: y.argmax(axis=1) for rows of shares: one class for each row"
     )
 
 

@@ -218,16 +218,16 @@ def test_folders_that_hold_something_else(tmp_path: Path) -> None:
 
 def test_splits_that_do_not_fit(tmp_path: Path) -> None:
     fill(tmp_path / "train")
-    fill(tmp_path / "val")
+    fill(tmp_path / "more")
     with pytest.raises(DataError) as caught:
         folders.read(tmp_path)
     assert (caught.value.code, caught.value.expected, caught.value.got, caught.value.try_) == (
         "data-folder-part",
         "only train, validation, test",
-        str(tmp_path / "val"),
+        str(tmp_path / "more"),
         "choose one of train, validation, test",
     )
-    (tmp_path / "val").rename(tmp_path / "test")
+    (tmp_path / "more").rename(tmp_path / "test")
     fill(tmp_path / "test", ("cow",))
     assert refusal(lambda: folders.read(tmp_path)) == (
         "data-label-unseen",

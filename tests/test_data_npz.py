@@ -172,7 +172,12 @@ LARGE = np.float64(1e300)
             None,
             "'3' in the test rows of {path}: y_test",
         ),
-        ({"x": X, "y": np.eye(12)}, "data-label-shape", "shape (N,)", "shape (12, 12) in {path}: y"),
+        (
+            {"x": X, "y": np.eye(12) * 2},
+            "data-label-shape",
+            "shape (N,), or a single 1 in each row of shape (N, K)",
+            "shape (12, 12) in {path}: y",
+        ),
         ({"x": X[:, :0], "y": Y}, "data-features", "1 to 10000000 values in a row", "0 in {path.name}"),
         ({"x": X[:0], "y": Y[:0]}, "data-rows", "1 to 100000000 rows to train", "0 rows in {path.name}"),
         ({"x": X, "y": Y * 0}, "data-one-class", "two classes or more", "only '0' in {path.name}"),

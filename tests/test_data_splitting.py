@@ -206,7 +206,7 @@ def test_the_names_of_classes(raw: Any, classes: tuple[str, ...]) -> None:
         (np.array([1, "a"], object), "data-label-mixed", "the text a in row 2 of y"),
         (np.array([1, (2,)], object), "data-label-kind", "tuple in y"),
         (np.array(["2020-01-01"], "M8[D]"), "data-label-kind", "datetime64[D] in y"),
-        ([[1, 0], [0, 1]], "data-label-shape", "shape (2, 2) in y"),
+        ([[1, 1], [0, 1]], "data-label-shape", "shape (2, 2) in y"),
         (5, "data-label-shape", "shape () in y"),
         ([[1], [1, 2]], "data-label-shape", "shape ? in y"),
         (np.arange(70_000), "data-many-classes", "70000 in y"),

@@ -29,8 +29,6 @@ _HOMES = {
 
 __all__ = ["Dataset", "Preprocessing", "Split", "load"]
 
-_IDX_FILES = "*-idx[13]-ubyte*", "*.idx[13]-ubyte*"
-
 
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
@@ -50,7 +48,8 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label", whole: b
         the folders of ``SUMTOONE_DATA``, among the system's data sets and in the cache, and downloaded only
         if they are in none. Otherwise a path: a folder of IDX files, a folder of class folders of images, a
         ``.npz``, ``.csv`` or ``.parquet`` file. A name wins over a file of the same spelling: ``"digits"`` is
-        the name, ``"./digits"`` and ``Path("digits")`` are the path.
+        the name, ``"./digits"`` and ``Path("digits")`` are the path. What is known of folders, archives and tables
+        stands in ``docs/data.md``.
     label
         The column of a table that holds the labels.
     whole
@@ -113,18 +112,16 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: boo
     except (OSError, ValueError) as error:
         raise _nothing_there(given, error) from None
     if path.is_dir():
-        holds_idx = any(next(path.glob(pattern), None) for pattern in _IDX_FILES)
-        if not holds_idx:
+        home = idx.home(path)
+        if home is None:
             return folders.read(path, whole=whole)
-        read = idx.read_folder(path)
+        read = idx.read_folder(home, name=path.name or path.resolve().name)
         return read.whole() if whole else read
-    match path.suffix.lower():
-        case ".npz":
-            return npz.read(path, whole=whole)
-        case ".csv" | ".parquet":
-            return tables.read(path, label=label, whole=whole)
-        case _:
-            raise DataError("source-kind", path=limits.shown(path))
+    if path.suffix.lower() == ".npz":
+        return npz.read(path, whole=whole)
+    if tables.is_table(path):
+        return tables.read(path, label=label, whole=whole)
+    raise DataError("source-kind", path=limits.shown(path))
 
 
 def _nothing_there(given: str | os.PathLike[str], error: OSError | ValueError) -> DataError:

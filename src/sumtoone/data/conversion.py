@@ -78,6 +78,9 @@ def rows(arrays: Mapping[str, NDArray[Any]], path: object) -> dict[str, tuple[ND
 def _rows(
     value: NDArray[Any], place: str, key: str, *, wide: bool = False
 ) -> tuple[NDArray[Any], tuple[int, ...] | None]:
+    if value.ndim == 4 and value.shape[1] == 1 and value.shape[3] != 1:
+        # PyTorch has the channels first: one of them is none.
+        value = value[:, 0]
     if not 2 <= value.ndim <= 4 or (value.ndim == 4 and value.shape[3] not in (1, 3)):
         raise DataError("data-npz-shape", path=place, key=key, shape=value.shape)
     size = value.size * (1 if value.dtype == np.uint8 else 4)
@@ -142,6 +145,23 @@ def in_order(frame: Any, columns: Sequence[str] | None, besides: Sequence[str] =
 def _listed(names: Sequence[str], most: int = 12) -> str:
     shown = [limits.shown(name) for name in names[:most]]
     return limits.shown(", ".join([*shown, *([f"… ({len(names)})"] if len(names) > most else [])]) or "-")
+
+
+def one_for_each(labels: NDArray[Any]) -> NDArray[Any]:
+    """Return labels given as a column (N, 1), or one-hot (N, K), as one for each row (N,); others as they are.
+
+    >>> one_for_each(np.array([[0, 1], [1, 0]]))
+    array([1, 0])
+    """
+    if labels.ndim != 2:
+        return labels
+    if labels.shape[1] == 1:
+        return labels[:, 0]
+    if labels.dtype.kind not in "biuf" or not len(labels) or labels.shape[1] > limits.MOST_CLASSES:
+        return labels
+    ones = labels == 1
+    hot = bool((ones.sum(axis=1) == 1).all()) and bool((ones | (labels == 0)).all())
+    return ones.argmax(axis=1) if hot else labels
 
 
 def not_finite(values: NDArray[Any]) -> tuple[int, int] | None:

@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from sumtoone.data import limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import Pair, assemble, number_parts
+from sumtoone.data.splitting import PARTS, Pair, assemble, number_parts, part_named
 from sumtoone.errors import DataError
 from sumtoone.specification import did_you_mean
-
-PARTS = ("train", "validation", "test")
 
 
 @limits.within_memory
@@ -22,7 +20,8 @@ def read(path: Path, *, whole: bool = False) -> Dataset:
     """Return the data set of a folder whose folders are the classes, each holding pictures of one size.
 
     Where ``path`` holds a folder ``train`` that itself holds folders, these are the classes, and ``validation``
-    and ``test`` beside it are taken as they are. A row is grey, image_shape (H, W), if every pixel of every
+    and ``test`` beside it, or ``training``, ``val`` and so on, are taken as they are. A folder alone in another is
+    looked into. A row is grey, image_shape (H, W), if every pixel of every
     picture is, else (H, W, 3). With ``whole`` every row is a test row. Rows stand in the order of names; files whose
     names begin with a dot are left out.
 
@@ -31,14 +30,7 @@ def read(path: Path, *, whole: bool = False) -> Dataset:
     DataError
         If something else lies in the folders, a picture cannot be read, sizes differ, or the rows make no data set.
     """
-    found = limits.entries(path)
-    parts = {entry.name: entry for entry in found}
-    if "train" not in parts or not any(map(limits.is_folder, _inside(parts["train"]))):
-        parts = {"train": path}
-    for name, folder in parts.items():
-        if name not in PARTS:
-            hint = did_you_mean(name, PARTS)
-            raise DataError("data-folder-part", path=limits.shown(folder), parts=", ".join(PARTS), hint=hint)
+    parts = _parts(path)
     listed = {name: _listed(folder) for name, folder in parts.items()}
     images = _stacked([file for files in listed.values() for _, file in files])
     raw = {name: ([label for label, _ in files], parts[name]) for name, files in listed.items()}
@@ -48,6 +40,27 @@ def read(path: Path, *, whole: bool = False) -> Dataset:
     pairs: dict[str, Pair] = {name: (rows, labels[name]) for name, rows in zip(listed, split, strict=True)}
     name = path.name or path.resolve().name
     return assemble(name, pairs, classes=classes, image_shape=images.shape[1:], whole=whole)
+
+
+def _parts(path: Path) -> dict[str, Path]:
+    """Return the folders of classes by their splits."""
+    found = limits.entries(path)
+    # Unpacked archives lie so; one folder of pictures is no two classes.
+    while len(found) == 1 and any(map(limits.is_folder, _inside(found[0]))):
+        path, found = found[0], limits.entries(found[0])
+    parts: dict[str, Path] = {}
+    for entry in found:
+        name = part_named(entry.name)
+        if name in parts:
+            raise DataError("data-folder-twice", path=limits.shown(entry), other=limits.shown(parts[name]), part=name)
+        parts[name] = entry
+    if "train" not in parts or not any(map(limits.is_folder, _inside(parts["train"]))):
+        return {"train": path}
+    for name, folder in parts.items():
+        if name not in PARTS:
+            hint = did_you_mean(name, PARTS)
+            raise DataError("data-folder-part", path=limits.shown(folder), parts=", ".join(PARTS), hint=hint)
+    return parts
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:

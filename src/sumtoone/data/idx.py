@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -20,8 +22,22 @@ from sumtoone.data.dataset import Dataset
 from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
 from sumtoone.errors import DataError
 
+_IDX = re.compile(r"[-.]idx[13]-ubyte")
 _UNSIGNED_BYTE = 8
 _GZIP = b"\x1f\x8b"
+
+
+def home(path: Path) -> Path | None:
+    """Return the folder in or under ``path`` that holds IDX files, None if none does.
+
+    torchvision keeps them in ``MNIST/raw``, and some archives put each into a folder of its own name.
+    """
+    for folder in (path, path / "raw", *(entry / "raw" for entry in limits.entries(path))):
+        # What may not be looked into is named by who reads it.
+        with suppress(DataError):
+            if limits.is_folder(folder) and any(_IDX.search(entry.name) for entry in limits.entries(folder)):
+                return folder
+    return None
 
 
 @limits.within_memory
@@ -80,7 +96,7 @@ def read_folder(
     """
     stem = f"{prefix.rstrip('-')}-" if prefix else ""
     # Some copies write train-images.idx3-ubyte.
-    files = {entry.name.replace(".idx", "-idx"): entry for entry in limits.entries(path)}
+    files = {entry.name.replace(".idx", "-idx"): _inner(entry) for entry in limits.entries(path)}
     images, raw, where = _read_pair(path, files, f"{stem}train")
     labels, numbers = number_labels(raw, where=where)
     if classes is not None and len(classes) != len(numbers):
@@ -101,6 +117,14 @@ def read_folder(
         classes=classes or numbers,
         image_shape=(width, height) if transpose else (height, width),
     )
+
+
+def _inner(entry: Path) -> Path:
+    """Return the file in a folder that is called as itself, else what was given."""
+    if not limits.is_folder(entry):
+        return entry
+    inside = [file for file in limits.entries(entry) if file.name.replace(".idx", "-idx").startswith(entry.name)]
+    return inside[0] if len(inside) == 1 else entry
 
 
 def _read_shape(path: Path, stream: IO[bytes]) -> tuple[int, ...]:

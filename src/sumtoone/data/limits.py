@@ -45,7 +45,8 @@ _CHUNK = 2**20
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-_HIDDEN = ("desktop.ini", "thumbs.db")
+# What systems put beside files.
+_HIDDEN = ("desktop.ini", "thumbs.db", "__macosx", "icon\r")
 
 
 def shown(value: object) -> str:

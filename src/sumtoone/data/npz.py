@@ -26,9 +26,9 @@ from sumtoone.specification import did_you_mean
 
 KEYS = ("x", "y", "x_test", "y_test", "x_validation", "y_validation")
 
-# What Keras, scikit-learn and MedMNIST call the same arrays.
-_INPUTS = ("x", "X", "data", "images", "features", "x_train", "X_train", "train_images", "train_x")
-_LABELS = ("y", "target", "labels", "y_train", "train_labels", "train_y")
+# What Keras, scikit-learn, MedMNIST and NumPy itself call the same arrays.
+_INPUTS = ("x", "X", "arr_0", "data", "images", "features", "x_train", "X_train", "train_images", "train_x")
+_LABELS = ("y", "arr_1", "target", "labels", "y_train", "train_labels", "train_y")
 _MEANT = (
     dict.fromkeys(_INPUTS, "x")
     | dict.fromkeys(_LABELS, "y")
@@ -100,9 +100,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
                 with archive.open(member) as stream:
                     key = _MEANT[member.filename.removesuffix(".npy")]
                     array = _read_member(path, key, stream, member.file_size)
-                    # Labels as a column, (N, 1), are labels, (N,).
-                    column = key.startswith("y") and array.ndim == 2 and array.shape[1] == 1
-                    arrays[key] = array.ravel() if column else array
+                    arrays[key] = conversion.one_for_each(array) if key.startswith("y") else array
     for key in ("x", "y"):
         if key not in arrays:
             raise DataError("data-npz-missing", path=limits.shown(path), key=key, keys=", ".join(arrays) or "-")

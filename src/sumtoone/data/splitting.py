@@ -20,6 +20,10 @@ from sumtoone.errors import DataError, DtypeError, ShapeError
 # Rows (N, D) and their labels (N,).
 Pair = tuple[NDArray[Any], NDArray[np.int64]]
 
+PARTS = ("train", "validation", "test")
+# What others call them.
+_PARTS = {"training": "train", "val": "validation", "valid": "validation", "dev": "validation", "testing": "test"}
+
 TEST_PERCENT = 20
 VALIDATION_PERCENT = 10
 _SEED = 0
@@ -92,6 +96,16 @@ def assemble(
 
 def _joined(pairs: Sequence[Pair]) -> Pair:
     return np.concatenate([rows for rows, _ in pairs]), np.concatenate([labels for _, labels in pairs])
+
+
+def part_named(name: str) -> str:
+    """Return the split that a word is for; a word for none as it is.
+
+    >>> part_named("Val "), part_named("cats")
+    ('validation', 'cats')
+    """
+    word = name.strip().lower()
+    return word if word in PARTS else _PARTS.get(word, name)
 
 
 def number_labels(raw: object, *, where: object = "labels") -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -186,7 +200,7 @@ def number_parts(
 def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
     """Return the distinct labels and, for each row, the place of its own among them."""
     try:
-        array = conversion.plain(raw)
+        array = conversion.one_for_each(conversion.plain(raw))
     except ShapeError:
         raise DataError("data-label-shape", where=where, shape="?") from None
     except DtypeError as error:
