@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_help_is_in_the_language_asked_for(verb: str, language: str, capsys: pyt
         (
             ["train", "--epochs", "many"],
             "--epochs cannot have this value [argument-value]\n"
-            "  expected: a value as 'sumtoone train --help' says\n"
+            "  expected: a whole number\n"
             "  got: many\n"
             "  try: see 'sumtoone train --help'",
         ),
@@ -87,7 +88,7 @@ def test_help_is_in_the_language_asked_for(verb: str, language: str, capsys: pyt
             "--epochs needs a value [option-value]\n"
             "  expected: --epochs and a value behind it\n"
             "  got: --epochs alone\n"
-            "  try: see 'sumtoone --help'",
+            "  try: see 'sumtoone train --help'",
         ),
         (
             ["train", "--lang", "fr"],
@@ -160,3 +161,109 @@ def test_an_output_without_korean_letters_is_no_error() -> None:
         env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["-h"], ["--help"]),
+        (["help"], ["--help"]),
+        (["train", "-h"], ["train", "--help"]),
+        (["help", "train"], ["train", "--help"]),
+        (["data", "show", "-h"], ["data", "show", "--help"]),
+        (["-V"], ["--version"]),
+        (["version"], ["--version"]),
+    ],
+)
+def test_what_people_type_for_help(words: list[str], meant: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    found = capsys.readouterr()
+    assert main(meant) == 0
+    assert found == capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "digits", "--label", "kind"],
+        ["train", "pixels.npz", "--label", "kind"],
+        ["data", "show", "digits", "--label", "kind"],
+    ],
+)
+def test_a_label_where_there_are_no_columns(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert "Only a table has a column of labels to choose [label-useless]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_no_encoding_of_the_output_ends_a_command(tmp_path: Path, encoding: str, language: str) -> None:
+    (tmp_path / "표 é.csv").write_text("a,종\n" + "".join(f"{n},{'가나é'[n % 3]}\n" for n in range(30)))
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    for words in (
+        ["train", "표 é.csv", "--label", "종", "--epochs", "2", "--test", "--out", "실행"],
+        ["evaluate", "실행"],
+        ["evaluate", "실행", "--json"],
+        ["data", "show", "표 é.csv", "--label", "종"],
+        ["data", "list"],
+        ["data", "show", "표 é.csv"],
+        ["train", "--help"],
+        ["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "sumtoone", *words, "--lang", language],
+            capture_output=True,
+            cwd=tmp_path,
+            env=environment,
+            check=False,
+        )
+        code = 1 if words[0] == "explain" else 3 if words[-1] == "표 é.csv" else 0
+        assert done.returncode == code, (words, done.stderr)
+        assert b"Traceback" not in done.stderr
+        done.stdout.decode(encoding)
+        done.stderr.decode(encoding)
+
+
+def test_lines_break_between_words_in_a_narrow_terminal(tmp_path: Path) -> None:
+    from rich.cells import cell_len
+
+    for words in (["train", "--network", "784-0-10"], ["train", "digits", "--label", "a"], ["train", "--lr", "-1"]):
+        for language in ("en", "ko"):
+            shown = in_terminal([sys.executable, "-m", "sumtoone", *words, "--lang", language], 50, tmp_path)
+            lines = shown.splitlines()
+            assert all(cell_len(line) <= 50 or " " not in line.strip() for line in lines), lines
+            # Nothing but where lines break is changed.
+            plain = subprocess.run(
+                [sys.executable, "-m", "sumtoone", *words, "--lang", language],
+                capture_output=True,
+                text=True,
+                cwd=tmp_path,
+                check=False,
+            )
+            assert shown.split() == (plain.stdout + plain.stderr).split()
+
+
+def in_terminal(command: list[str], columns: int, folder: Path) -> str:
+    """What a command shows in a terminal of so many columns."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment)
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 65536)
+        except OSError:
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    process.wait()
+    return shown.decode()

@@ -127,7 +127,7 @@ def test_fetch_what_is_here(kmnist: Path, capsys: Captured) -> None:
     files = [str(kmnist / name) for name in names]
     assert document(capsys) == {"name": "kmnist", "place": "folder", "folder": str(kmnist), "files": files}
     assert main(["data", "fetch", "kmnist", "--quiet"]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == (f"{kmnist}\n", "")
 
 
 def test_fetch_digits(capsys: Captured) -> None:
@@ -240,10 +240,13 @@ def test_show_in_korean(capsys: Captured) -> None:
     ]
 
 
-def test_quiet_says_nothing(rows: Path, capsys: Captured) -> None:
-    for data in ("digits", str(rows)):
-        assert main(["data", "show", data, "--quiet"]) == 0
-        assert capsys.readouterr() == ("", "")
+def test_quiet_prints_results_alone(rows: Path, capsys: Captured) -> None:
+    assert main(["data", "show", "digits", "--quiet"]) == 0
+    assert capsys.readouterr() == ("digits\t3500\t500\t1000\t784\t10\n", "")
+    assert main(["data", "show", str(rows), "--quiet"]) == 0
+    assert capsys.readouterr().out.startswith(f"{rows.name}\t")
+    assert main(["data", "list", "--quiet"]) == 0
+    assert capsys.readouterr().out.splitlines() == list(named.names())
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

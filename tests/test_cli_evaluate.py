@@ -165,8 +165,8 @@ def test_the_split_is_chosen(run: Path, pets: Path, capsys: Captured, split: str
     assert json.loads(out)["rows"] == len(getattr(s1.load(pets), split))
 
 
-def test_quiet_says_nothing(run: Path, capsys: Captured) -> None:
-    assert said(capsys, "evaluate", run, "--quiet") == (0, "", "")
+def test_quiet_prints_results_alone(run: Path, capsys: Captured) -> None:
+    assert said(capsys, "evaluate", run, "--quiet") == (0, "accuracy  0.8000\n", "")
 
 
 def test_pictures(tmp_path: Path, run: Path, capsys: Captured) -> None:

@@ -120,10 +120,10 @@ def test_beside_json_words_go_to_standard_error(tmp_path: Path, square: Path, ca
     assert len(err.splitlines()) == 6
 
 
-def test_quiet_says_nothing(tmp_path: Path, square: Path, capsys: Captured) -> None:
+def test_quiet_prints_results_alone(tmp_path: Path, square: Path, capsys: Captured) -> None:
     run = certain(tmp_path / "run", {"cat": 0.75, "dog": 0.25})
     assert main(["predict", str(run), str(square), "-q"]) == 0
-    assert capsys.readouterr() == ("", "")
+    assert capsys.readouterr() == (f"{square}\tcat\t0.7500\n", "")
 
 
 def test_a_digit_is_cut_out_for_a_run_on_handwriting_alone(

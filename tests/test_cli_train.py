@@ -38,18 +38,35 @@ def test_json_tells_each_epoch_and_the_end(table: Path, tmp_path: Path, capsys: 
     assert main(arguments) == 0
     shown = capsys.readouterr()
     lines = [json.loads(line) for line in shown.out.splitlines()]
-    assert [(line["event"], line.get("epoch")) for line in lines] == [
+    assert [(line["event"], line["epoch"]) for line in lines] == [
         ("epoch", 1),
         ("epoch", 2),
         ("epoch", 3),
-        ("done", None),
+        ("done", 3),
     ]
     assert set(lines[0]) == {
         "event", "epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds",
     }  # fmt: skip
-    assert lines[-1] == {"event": "done", "out": str(out), "test": None}
-    assert shown.err == f"training 4-128-64-3 (relu) on 216 rows of clouds.csv\nrun: {out}\n"
     run = open_run(out)
+    accuracies = run.history["validation_accuracy"]
+    best = accuracies.index(max(accuracies))
+    assert lines[-1] == {
+        "event": "done",
+        "out": str(out),
+        "test": None,
+        "epochs": 3,
+        "epoch": 3,
+        "validation_accuracy": accuracies[-1],
+        "best_epoch": best + 1,
+        "best_validation_accuracy": accuracies[best],
+        "stopped_early": None,
+    }
+    assert shown.err == (
+        "training 4-128-64-3 (relu) on 216 rows of clouds.csv\n"
+        f"validation accuracy {accuracies[-1]:.2%} after epoch 3 of 3, "
+        f"best {accuracies[best]:.2%} after epoch {best + 1}\n"
+        f"run: {out}\n"
+    )
     assert run.classes == ("a", "b", "c")
     assert run.metrics == {}
 
@@ -60,8 +77,11 @@ def test_words_and_test_accuracy(table: Path, tmp_path: Path, capsys: pytest.Cap
     shown = capsys.readouterr().out
     run = open_run(out)
     accuracy = run.metrics["test"]["accuracy"]
+    *_, last = seen = run.history["validation_accuracy"]
+    best = seen.index(max(seen)) + 1
     assert shown == (
         "training 4-128-64-3 (relu) on 216 rows of clouds.csv\n"
+        f"validation accuracy {last:.2%} after epoch 12 of 12, best {max(seen):.2%} after epoch {best}\n"
         f"test accuracy {accuracy:.2%} on 60 rows\n"
         f"pictures: {out / 'curves.png'} {out / 'confusion.png'}\n"
         f"run: {out}\n"
@@ -88,10 +108,78 @@ def test_korean_words(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert first == "clouds.csv의 216행으로 4-128-64-3 (relu)를 학습합니다"
 
 
-def test_quiet_says_nothing(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["train", str(table), "--label", "kind", "--epochs", "1", "--out", str(tmp_path / "r"), "-q"]) == 0
+def test_quiet_prints_results_alone(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["train", str(table), "--label", "kind", "--epochs", "1", "-q"]
+    assert main([*common, "--out", str(tmp_path / "r")]) == 0
+    assert capsys.readouterr() == (f"{tmp_path / 'r'}\n", "")
+    assert main([*common, "--out", str(tmp_path / "s"), "--test"]) == 0
+    accuracy = open_run(tmp_path / "s").metrics["test"]["accuracy"]
+    assert capsys.readouterr() == (f"test accuracy {accuracy:.2%} on 60 rows\n{tmp_path / 's'}\n", "")
+
+
+def test_early_stopping_tells_what_it_did(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["train", str(table), "--label", "kind", "--early-stopping", "2", "--out", str(tmp_path / "r")]
+    assert main([*common, "--epochs", "60", "--lr", "0.05", "--schedule", "constant"]) == 0
+    run = open_run(tmp_path / "r")
+    losses = run.history["validation_loss"]
+    kept = losses.index(min(losses)) + 1
+    assert len(losses) == kept + 2 < 60
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        f"early stopping ended the training after epoch {len(losses)} of 60: no lower validation loss for 2 epochs",
+        f"validation accuracy {run.history['validation_accuracy'][kept - 1]:.2%} with the weights of epoch {kept}, "
+        "which are kept",
+    ]
+    common[-1] = str(tmp_path / "s")
+    assert main([*common, "--epochs", "2", "--json"]) == 0
     shown = capsys.readouterr()
-    assert (shown.out, shown.err) == ("", "")
+    assert "note: one-cycle lowers the learning rate only towards the last epoch" in shown.err
+    assert "early stopping did not end the training: all 2 epochs were run\n" in shown.err
+    assert json.loads(shown.out.splitlines()[-1])["stopped_early"] is False
+
+
+def test_a_run_without_validation_rows_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "two.csv").write_text("a,label\n0,x\n1,y\n")
+    assert main(["train", str(tmp_path / "two.csv"), "--epochs", "1", "--out", str(tmp_path / "r")]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "there were no validation rows: nothing tells how the network does on rows it has not seen",
+        f"run: {tmp_path / 'r'}",
+    ]
+    # Before anything is trained, not after.
+    assert main(["train", str(tmp_path / "two.csv"), "--test", "--out", str(tmp_path / "s")]) == 3
+    assert "There are no test rows to judge on [train-no-test]" in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+def test_chance_is_said(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--lr", "1e-9", "--epochs", "1", "--seed", "3", "--test", "--out", str(tmp_path / "r")]
+    assert main(["train", str(table), "--label", "kind", *options]) == 0
+    assert "no better than chance: always answering a is right in 33.33% of the 60 test rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["--epochs", "9"], "--epochs 9; the run has 2"),
+        (["--network", "4-9-3"], "--network 4-9-3; the run has 4-128-64-3"),
+        (["--activation", "tanh"], "--activation tanh; the run has relu"),
+        (["--label", "other"], "--label other; the run has kind"),
+    ],
+)
+def test_options_beside_resume_that_would_do_nothing(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], shown: str
+) -> None:
+    out = ["--out", str(tmp_path / "r")]
+    given = ["train", str(table), "--label", "kind", "--epochs", "2", "-q", *out]
+    assert main(given) == 0
+    # The same words again are no contradiction.
+    assert main([*given, "--resume"]) == 0
+    capsys.readouterr()
+    assert main(["train", *out, "--resume", *words]) == 2
+    error = capsys.readouterr().err
+    assert "A run goes on with its own options [resume-options]" in error
+    assert f"  got: {shown}\n" in error
+    assert main(["train", "digits", *out, "--resume"]) == 2
+    assert f"  got: DATA digits; the run has {table}\n" in capsys.readouterr().err
 
 
 def test_every_option_arrives(table: Path, tmp_path: Path) -> None:
@@ -123,14 +211,14 @@ def test_the_seed_decides_the_start_weights_too(table: Path, tmp_path: Path) -> 
 def test_wrong_options_come_together(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--epochs", "0", "--lr", "-1"]) == 2
     assert capsys.readouterr().err == (
-        "sumtoone: epochs is a whole number [training-count]\n"
+        "sumtoone: --epochs is a whole number [training-count]\n"
         "  expected: a whole number from 1 to 1,000,000\n"
         "  got: 0\n"
         "  try: choose a whole number from 1 to 1,000,000\n"
-        "lr is a positive number [training-positive]\n"
+        "--lr is a positive number [training-positive]\n"
         "  expected: a finite number above 0\n"
         "  got: -1.0\n"
-        "  try: lr=0.01, or leave it out\n"
+        "  try: --lr=0.01, or leave it out\n"
     )
 
 
@@ -195,7 +283,10 @@ def test_ctrl_c_saves_and_exits_130_and_kill_9_loses_nothing(tmp_path: Path) -> 
     process = _begin(out)
     process.send_signal(signal.SIGINT)
     _, words = process.communicate(timeout=60)
-    assert (process.returncode, words) == (130, "interrupted\n")
+    assert (process.returncode, words) == (
+        130,
+        f"The training up to here is kept in {out}; to go on:\n  sumtoone train --out {out} --resume\ninterrupted\n",
+    )
 
     there = _checkpoints(out)
     process = subprocess.Popen([*COMMAND, "train", "--out", str(out), "--resume", "-q"])
@@ -209,7 +300,8 @@ def test_ctrl_c_saves_and_exits_130_and_kill_9_loses_nothing(tmp_path: Path) -> 
         [*COMMAND, "train", "--out", str(out), "--resume", "--json"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == f"resuming {out}\nrun: {out}\n"
+    said = done.stderr.splitlines()
+    assert (said[0], said[1][:20], said[2:]) == (f"resuming {out}", "validation accuracy ", [f"run: {out}"])
 
     whole = tmp_path / "whole"
     process = _begin(whole)
@@ -243,26 +335,28 @@ def test_a_terminal_shows_a_bar_and_a_pipe_does_not(table: Path, tmp_path: Path)
     os.close(ours)
     assert process.wait() == 0
     words = shown.decode()
-    assert "epoch 30/30  loss 0." in words
-    assert "accuracy" in words
+    assert "epoch 30/30  training accuracy " in words
+    assert "%, validation " in words
     assert "100%" in words
 
 
-def test_a_diverging_training_exits_1(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [
-        "train",
-        str(table),
-        "--label",
-        "kind",
-        "--optimizer",
-        "sgd",
-        "--lr",
-        "1e30",
-        "--out",
-        str(tmp_path / "r"),
-    ]
-    assert main(arguments) == 1
-    assert "[training-diverged]" in capsys.readouterr().err
+def test_a_diverging_training_leaves_its_folder_free(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["train", str(table), "--label", "kind", "--optimizer", "sgd", "--out", str(tmp_path / "r")]
+    assert main([*common, "--lr", "1e30"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("Nothing is left of this training: it has no whole epoch.\nsumtoone: The loss is no longer")
+    assert "[training-diverged]" in shown
+    assert list(tmp_path.iterdir()) == []
+    # Some epochs go well before the rate is too high.
+    assert main([*common, "--lr", "50", "--epochs", "60"]) == 1
+    shown = capsys.readouterr().err
+    aside = tmp_path / "r-diverged"
+    epoch = int((sorted(aside.glob("checkpoints/*.json"))[-1].name).partition("-")[0])
+    assert f"What it had learnt before is kept in {aside}: the checkpoint after epoch {epoch}.\n" in shown
+    assert epoch > 0
+    assert main([*common, "--epochs", "1"]) == 0
 
 
 def test_memory_that_is_not_there_is_told(tmp_path: Path) -> None:

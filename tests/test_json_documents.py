@@ -17,6 +17,17 @@ from sumtoone.cli import main
 
 KINDS = {str: "text", bool: "truth", int: "whole", float: "number", type(None): "null"}
 
+DONE = {
+    "event": "text",
+    "out": "text",
+    "test": "null",
+    "epochs": "whole",
+    "epoch": "whole",
+    "validation_accuracy": "number",
+    "best_epoch": "whole",
+    "best_validation_accuracy": "number",
+    "stopped_early": "null",
+}
 EPOCH = {
     "event": "text",
     "epoch": "whole",
@@ -86,27 +97,27 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
     "train": (
         ["train", "images.npz", "--epochs", "2", "--out", "new"],
         0,
-        [EPOCH, EPOCH, {"event": "text", "out": "text", "test": "null"}],
+        [EPOCH, EPOCH, DONE],
     ),
     "train --test": (
         ["train", "images.npz", "--epochs", "1", "--test", "--out", "new"],
         0,
-        [EPOCH, {"event": "text", "out": "text", "test": REPORT}],
+        [EPOCH, {**DONE, "test": REPORT}],
     ),
     "train --plots": (
         ["train", "images.npz", "--epochs", "1", "--plots", "--out", "new"],
         0,
-        [EPOCH, {"event": "text", "out": "text", "test": "null"}],
+        [EPOCH, DONE],
     ),
     "train without validation rows": (
         ["train", "few.csv", "--epochs", "1", "--out", "new"],
         0,
         [
             {**EPOCH, "validation_loss": "null", "validation_accuracy": "null"},
-            {"event": "text", "out": "text", "test": "null"},
+            {**DONE, "validation_accuracy": "null", "best_validation_accuracy": "null"},
         ],
     ),
-    "train --resume": (["train", "--resume", "--out", "run"], 0, [{"event": "text", "out": "text", "test": "null"}]),
+    "train --resume": (["train", "--resume", "--out", "run"], 0, [DONE]),
     "evaluate": (["evaluate", "run"], 0, [JUDGED]),
     "evaluate DATA": (["evaluate", "run", "images.npz", "--split", "train", "--plots", "drawn"], 0, [JUDGED]),
     "predict": (
@@ -224,3 +235,22 @@ def test_the_version_is_a_line_of_words(capsys: pytest.CaptureFixture[str]) -> N
 
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"sumtoone {__version__}\n"
+
+
+def test_the_documentation_describes_every_document() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "json.md").read_text(encoding="utf-8")
+    blocks = [json.loads(block.partition("```")[0]) for block in page.split("```json\n")[1:]]
+    described = [
+        EPOCH,
+        DONE,
+        REPORT,
+        JUDGED,
+        DOCUMENTS["predict"][2][0],
+        EXPLANATION,
+        {"line": "text", "shape": ["whole"]},
+        BUILT_IN,
+        DOCUMENTS["data fetch"][2][0],
+        DESCRIPTION,
+        {"error": ERROR},
+    ]
+    assert json.dumps(blocks) == json.dumps(described)

@@ -19,7 +19,7 @@ import typer
 
 from sumtoone import __version__
 from sumtoone.cli import data, evaluate, explain, predict, train
-from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, error_document, every_letter, warn
+from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, error_document, every_letter, on_command_line, warn
 from sumtoone.errors import SumtooneError, UnavailableError, UsageError
 from sumtoone.language import LANGUAGES, speak, text
 from sumtoone.language.display import printable
@@ -28,7 +28,12 @@ from sumtoone.specification import did_you_mean
 # A screen: 24 lines of 80 letters.
 LONGEST_WARNING = 1_920
 
-_SETTINGS: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "no_args_is_help": True}
+_SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "no_args_is_help": True,
+    "context_settings": {"help_option_names": ["--help", "-h"]},
+}
 
 app = typer.Typer(cls=VerbGroup, help="cli.help", **_SETTINGS)
 app.command("train", cls=VerbCommand, help="cli.train.help")(train.train)
@@ -58,7 +63,7 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
 @app.callback()
 def _root(
     verbose: Annotated[bool, typer.Option("--verbose", help="cli.verbose", is_eager=True)] = False,
-    version: Annotated[bool, typer.Option("--version", help="cli.version", callback=_show_version)] = False,
+    version: Annotated[bool, typer.Option("--version", "-V", help="cli.version", callback=_show_version)] = False,
     lang: Lang = None,
 ) -> None: ...
 
@@ -69,10 +74,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 what was checked failed, 2 wrong usage, 3 bad or missing input, 4 the environment lacks
     something, 130 interrupted.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    words = _as_meant(list(sys.argv[1:] if arguments is None else arguments))
     speak(_language_in(words))
     with every_letter():
         return _run(words)
+
+
+def _as_meant(words: list[str]) -> list[str]:
+    """Return the words with ``help`` and ``version``, as other tools have them, as the options that they are here."""
+    match words:
+        case ["help", *verb]:
+            return [*verb, "--help"]
+        case ["version"]:
+            return ["--version"]
+        case _:
+            return words
 
 
 def _run(words: list[str]) -> int:
@@ -123,6 +139,7 @@ def _lacks_memory(error: Exception) -> bool:
 
 
 def _report(error: SumtooneError, *, as_json: bool) -> int:
+    error = on_command_line(error)
     if as_json:
         Voice(json=True, quiet=True).emit({"error": error_document(error)})
     warn(f"sumtoone: {error}")
@@ -144,7 +161,7 @@ def _report_defect(error: Exception) -> int:
 def _usage_error(error: typer.TyperException, words: Sequence[str]) -> UsageError:
     """Return our error for what the parser refused; its classes are not public, so they are told apart by name."""
     context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "sumtoone"
+    command = context.command_path if context is not None else _verb_in(words)
     parameter = getattr(error, "param", None)
     message = error.format_message()
     match type(error).__name__:
@@ -156,7 +173,9 @@ def _usage_error(error: typer.TyperException, words: Sequence[str]) -> UsageErro
             return UsageError("argument-missing", name=_shown(parameter), command=command)
         case "BadParameter" if parameter is not None:
             given = next((word for before, word in pairwise(words) if before in parameter.opts), None)
-            return UsageError("argument-value", name=_shown(parameter), given=given or message, command=command)
+            wanted = _wanted(parameter, command)
+            fields = {"given": given or message, "wanted": wanted, "command": command}
+            return UsageError("argument-value", name=_shown(parameter), **fields)
         case "BadOptionUsage":
             return UsageError("option-value", option=getattr(error, "option_name", ""), command=command)
         case _ if context is not None and (unknown := re.match("No such command '(.+?)'", message)):
@@ -166,6 +185,25 @@ def _usage_error(error: typer.TyperException, words: Sequence[str]) -> UsageErro
             return UsageError("argument-extra", given=extra[1], command=command)
         case _:
             return UsageError("usage", what=message, command=command)
+
+
+def _verb_in(words: Sequence[str]) -> str:
+    """Return the command that words begin with, for errors that do not know theirs."""
+    verbs = [command.name for command in app.registered_commands] + ["data"]
+    verb = next((word for word in words if word in verbs), None)
+    inner = [word for word in words if word in ("list", "fetch", "show")][:1] if verb == "data" else []
+    return " ".join(["sumtoone", *([verb] if verb else []), *inner])
+
+
+def _wanted(parameter: Any, command: str) -> str:
+    """Return what values an option takes, in words."""
+    low, high = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if low is not None and high is not None:
+        return text("cli.wanted.between", low=f"{low:,}", high=f"{high:,}")
+    kind = str(getattr(getattr(parameter, "type_descriptor", None), "annotation", ""))
+    known = {"int": "cli.wanted.whole", "float": "cli.wanted.number"}
+    found = next((key for name, key in known.items() if re.search(rf"\b{name}\b", kind)), "cli.wanted.as-help")
+    return text(found, command=command)
 
 
 def _shown(parameter: Any) -> str:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from sumtoone.errors import SumtooneError, UsageError
+from sumtoone.errors import SeveralErrors, SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, entries, language, speak, text
 from sumtoone.specification import did_you_mean
 
@@ -46,12 +49,15 @@ NetworkFile = Annotated[str | None, typer.Option("--network", metavar="FILE.py:N
 
 # --- the voice
 
+_NARROWEST = 24
+_OPTION_CODES = tuple(f"training-{what}" for what in ("choice", "count", "positive", "not-negative", "share"))
+
 
 @dataclass(frozen=True)
 class Voice:
     """Where a verb's words and documents go.
 
-    Words go to standard output, or to standard error beside ``--json``; ``--quiet`` drops them.
+    Words go to standard output, or to standard error beside ``--json``; ``--quiet`` drops them, and leaves the results.
     Documents go to standard output, one JSON document a line, and only with ``--json``.
     """
 
@@ -59,9 +65,15 @@ class Voice:
     quiet: bool
 
     def say(self, words: str) -> None:
-        """Print plain words, as they are."""
+        """Print plain words; in a terminal, lines that are too long for it break between words."""
         if not self.quiet:
-            print(words, file=sys.stderr if self.json else sys.stdout, flush=True)
+            stream = sys.stderr if self.json else sys.stdout
+            print(wrapped(words, stream), file=stream, flush=True)
+
+    def result(self, result: str) -> None:
+        """Print what was asked for in its shortest form, where ``--quiet`` keeps all other words back."""
+        if self.quiet and not self.json:
+            print(result, flush=True)
 
     def emit(self, document: Mapping[str, Any]) -> None:
         """Print one JSON document on one line; NaN and infinities become null."""
@@ -118,7 +130,57 @@ def every_letter() -> Iterator[None]:
 
 def warn(words: str) -> None:
     """Print words on standard error, whatever the options: what a person must not miss."""
-    print(words, file=sys.stderr, flush=True)
+    print(wrapped(words, sys.stderr), file=sys.stderr, flush=True)
+
+
+def wrapped(words: str, stream: Any) -> str:
+    """Return words in lines that fit the terminal that a stream is; as they are where it is none."""
+    if not stream.isatty():
+        return words
+    width = max(shutil.get_terminal_size().columns, _NARROWEST)
+    return "\n".join(broken(line, width) for line in words.split("\n"))
+
+
+def broken(line: str, width: int) -> str:
+    """Return a line as several of at most ``width`` cells, broken between words; a word that is longer stays whole.
+
+    >>> print(broken("  try: a smaller learning rate", 20))
+      try: a smaller
+        learning rate
+    """
+    from rich.cells import cell_len
+
+    lines = [""]
+    margin = line[: len(line) - len(line.lstrip())] + "  "
+    for word in re.findall(r"\s*\S+", line):
+        if lines[-1] and cell_len(lines[-1] + word) > width:
+            lines.append(margin + word.lstrip())
+        else:
+            lines[-1] += word
+    return "\n".join(lines)
+
+
+def on_command_line(error: SumtooneError) -> SumtooneError:
+    """Return an error about options of training as it is said here: ``--lr``, not ``lr``."""
+    if isinstance(error, SeveralErrors):
+        problems = tuple(map(on_command_line, error.problems))
+        return SeveralErrors(error.code, **{**error.fields, "problems": problems})
+    if error.code in _OPTION_CODES:
+        return type(error)(error.code, **{**error.fields, "name": option(str(error.fields["name"]))})
+    return error
+
+
+def option(name: str) -> str:
+    """Return a keyword of Python's as the option of the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def check_label(label: str | None, data: str) -> None:
+    """Refuse ``--label`` for data in which no column is named."""
+    from sumtoone.data import named, tables
+
+    if label is not None and (data in named.names() or not tables.is_table(Path(data))):
+        raise UsageError("label-useless", data=data[:60], label=label[:60])
 
 
 def error_document(error: SumtooneError) -> dict[str, str]:
@@ -147,6 +209,14 @@ def _translate(key: str | None) -> str | None:
 class _HelpInLanguage:
     """Looks keys up, and writes the headings, of a command's help."""
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option ``-h``, ``--help``, which prints as everything here does: in the output's own encoding."""
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.opts.sort(key=len)
+            option.callback = _show_help
+        return option
+
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         pieces = self.collect_usage_pieces(ctx)  # type: ignore[attr-defined]
         formatter.write_usage(ctx.command_path, " ".join(pieces), prefix=text("cli.common.usage") + " ")
@@ -170,6 +240,12 @@ class _HelpInLanguage:
             if records:
                 with formatter.section(text(f"cli.common.{heading}")):
                     formatter.write_dl(records)
+
+
+def _show_help(ctx: Any, parameter: Any, wanted: bool) -> None:
+    if wanted:
+        print(ctx.get_help())
+        ctx.exit()
 
 
 def _default_note(parameter: Any) -> str:

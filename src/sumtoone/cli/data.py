@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, Quiet, Voice
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label
 from sumtoone.errors import DataError, UsageError
 from sumtoone.language import text
 from sumtoone.specification import did_you_mean
@@ -29,6 +29,7 @@ def list_(as_json: AsJson = False, quiet: Quiet = False, lang: Lang = None) -> N
     voice = Voice(as_json, quiet)
     entries = [_entry(name) for name in _names()]
     voice.emit({"datasets": entries})
+    voice.result("\n".join(entry["name"] for entry in entries))
     table = Table(*(text(f"source.heading-{column}") for column in COLUMNS), box=box.SIMPLE_HEAD)
     for entry in entries:
         shape = "×".join(map(str, entry["image_shape"]))
@@ -51,12 +52,14 @@ def fetch(
         raise DataError("source-unknown", given=name[:60], hint=did_you_mean(name[:60], _names()))
     if name == named.BUILT_IN:
         voice.emit({"name": name, "place": "built-in", "folder": None, "files": []})
+        voice.result("built-in")
         return voice.say(text("source.fetched-built-in", name=name))
     source = named.SOURCES[name]
     folder = named.obtain(source, progress=not quiet)
     files = [str(path) for path in named.paths(source, folder)]
     place, _ = named.find(source) or ("cache", folder)
     voice.emit({"name": name, "place": place, "folder": str(folder), "files": files})
+    voice.result(str(folder))
     voice.say("\n".join([text("source.fetched", name=name, folder=folder), *(f"  {file}" for file in files)]))
     return None
 
@@ -68,7 +71,7 @@ def show(
     columns: Annotated[int, typer.Option(help="cli.data.show.columns", min=1, max=16)] = 8,
     split: Annotated[str, typer.Option(help="cli.data.show.split", metavar="|".join(SPLITS))] = "train",
     seed: Annotated[int, typer.Option(help="cli.data.show.seed", min=0, max=2**63 - 1)] = 0,
-    label: Annotated[str, typer.Option(help="cli.common.label", metavar="NAME")] = "label",
+    label: Annotated[str | None, typer.Option(help="cli.train.label", metavar="NAME")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     lang: Lang = None,
@@ -76,10 +79,11 @@ def show(
     """Describe a data set, and picture some rows of it."""
     if split not in SPLITS:
         raise UsageError("source-split", given=split[:60], hint=did_you_mean(split[:60], SPLITS))
-    from sumtoone.data import load
+    from sumtoone.data import limits, load
 
+    check_label(label, data)
     voice = Voice(as_json, quiet)
-    dataset = load(data, label=label)
+    dataset = load(data, label=label or "label")
     if out is not None and dataset.image_shape is None:
         raise UsageError("source-no-pictures", name=dataset.name, features=dataset.features)
     chosen: Split = getattr(dataset, split)
@@ -93,6 +97,8 @@ def show(
         plots.save(grid, out)
     facts = _description(dataset)
     voice.emit({**facts, "out": str(out) if out else None})
+    sizes = "\t".join(str(number) for number in (*facts["rows"].values(), facts["features"], len(facts["classes"])))
+    voice.result(f"{limits.shown(dataset.name)}\t{sizes}" if out is None else str(out))
     voice.say(_summary(facts))
     if out is not None:
         voice.say(text("source.picture", path=out))
@@ -188,7 +194,8 @@ def _print_rows(voice: Voice, dataset: Dataset, shown: Split, most_rows: int = 8
 
     columns = min(dataset.features, most_columns)
     more = ["…"] if dataset.features > columns else []
-    headings = [text("source.heading-class"), *(f"x{place}" for place in range(columns)), *more]
+    named = dataset.columns or [f"x{place}" for place in range(dataset.features)]
+    headings = [text("source.heading-class"), *(limits.shown(name) for name in named[:columns]), *more]
     table = Table(*headings, box=box.SIMPLE_HEAD)
     for row, label in list(zip(shown.inputs.tolist(), shown.labels.tolist(), strict=True))[:most_rows]:
         table.add_row(Text(limits.shown(dataset.classes[label])), *(f"{value:.4g}" for value in row[:columns]), *more)

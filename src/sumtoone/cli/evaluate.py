@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, opened, warn
+from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, check_label, opened, warn
 from sumtoone.errors import DataError, UsageError
 from sumtoone.language import text
 from sumtoone.specification import did_you_mean
@@ -26,7 +26,7 @@ _TOO_FEW = ("data-one-class", "data-rows", "data-label-unseen")
 
 def evaluate(
     run: Annotated[str, typer.Argument(metavar="RUN", help="cli.evaluate.run")],
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="cli.evaluate.data")] = None,
+    data: Annotated[str | None, typer.Argument(metavar="DATA", help="cli.evaluate.data")] = None,
     split: Annotated[str | None, typer.Option(metavar="|".join(SPLITS), help="cli.evaluate.split")] = None,
     plots: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.evaluate.plots")] = None,
     label: Annotated[str | None, typer.Option(metavar="NAME", help="cli.evaluate.label")] = None,
@@ -46,6 +46,7 @@ def evaluate(
     report = judge(judged, dataset.test if which == "all" else getattr(dataset, which))
     voice.emit({"data": dataset.name, "split": which, **report.to_json()})
     voice.say(text(f"cli.evaluate.rows-{which}", data=dataset.name))
+    voice.result(f"{text('evaluation.accuracy')}  {report.accuracy:.4f}")
     _say(voice, report)
     if plots is not None:
         _draw(voice, judged, report, plots)
@@ -56,6 +57,7 @@ def _chosen(run: Run, data: str | None, label: str, split: str | None) -> tuple[
     from sumtoone.data import load
 
     source = run.data if data is None else data
+    check_label(None if label == run.label else label, source)
     try:
         dataset = load(source, label=label)
     except DataError as error:

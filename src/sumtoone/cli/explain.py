@@ -34,6 +34,7 @@ def explain(
     voice = Voice(as_json, quiet)
     voice.emit(explanation.to_json())
     voice.say(explanation.text)
+    voice.result(str(explanation.shape or explanation.error))
     if explanation.shape is None:
         raise typer.Exit(1)
 

@@ -10,6 +10,7 @@ import typer
 from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, error_document, opened, warn
 from sumtoone.errors import DataError
 from sumtoone.language import text
+from sumtoone.language.display import printable
 
 if TYPE_CHECKING:
     from sumtoone.runs import Run
@@ -76,6 +77,7 @@ def _answer(
     best = probabilities.index(max(probabilities))
     table = dict(zip(run.classes, probabilities, strict=True))
     voice.emit({"path": image, "label": run.classes[best], "probabilities": table})
+    voice.result(f"{printable(image)}\t{printable(run.classes[best])}\t{probabilities[best]:.4f}")
     _say(voice, image, run.classes, probabilities, best)
     if target is not None:
         voice.say(text("cli.predict.picture", path=target))

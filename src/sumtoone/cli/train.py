@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, module_in, warn
-from sumtoone.errors import DtypeError, ShapeError, UsageError
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, module_in, option, warn
+from sumtoone.errors import DataError, DtypeError, ShapeError, TrainingError, UsageError
 from sumtoone.language import text
 
 if TYPE_CHECKING:
@@ -30,15 +34,15 @@ _TRAINED_AS_THEY_ARE = {
     )
 }
 
-Data = Annotated[str, typer.Argument(metavar="DATA", help="cli.common.data")]
-Label = Annotated[str, typer.Option("--label", metavar="NAME", help="cli.common.label")]
+Data = Annotated[str | None, typer.Argument(metavar="DATA", help="cli.train.data")]
+Label = Annotated[str | None, typer.Option("--label", metavar="NAME", help="cli.train.label")]
 
 
 def train(
-    data: Data = "digits",
+    data: Data = None,
     network: Annotated[str | None, typer.Option(metavar="SIZES|FILE.py:NAME", help="cli.train.network")] = None,
-    activation: Annotated[str, typer.Option(metavar="NAME", help="cli.train.activation")] = "relu",
-    dropout: Annotated[float, typer.Option(help="cli.train.dropout")] = 0.0,
+    activation: Annotated[str | None, typer.Option(metavar="NAME", help="cli.train.activation")] = None,
+    dropout: Annotated[float | None, typer.Option(help="cli.train.dropout")] = None,
     epochs: Annotated[int | None, typer.Option(help="cli.train.epochs")] = None,
     batch_size: Annotated[int | None, typer.Option(help="cli.train.batch-size")] = None,
     optimizer: Annotated[str | None, typer.Option(metavar="adamw|adam|sgd", help="cli.train.optimizer")] = None,
@@ -56,7 +60,7 @@ def train(
     precision: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="cli.train.precision")] = None,
     threads: Annotated[int | None, typer.Option(help="cli.train.threads")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="cli.train.device")] = None,
-    label: Label = "label",
+    label: Label = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.train.out")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="cli.train.resume")] = False,
     test: Annotated[bool, typer.Option("--test", help="cli.train.test")] = False,
@@ -85,26 +89,78 @@ def train(
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     voice = Voice(as_json, quiet)
-    if resume:
-        run, folder = _resume(voice, out, network)
-    else:
-        run, folder = _start(voice, out, data, label, network, activation, dropout, chosen)
-    report = _judge(voice, run, folder, plots) if test or plots else None
-    voice.emit({"event": "done", "out": str(folder), "test": report if test else None})
-    voice.say(text("cli.train.done", out=folder))
+    task = _Task(data, label, network, activation, dropout, chosen, judged=test or plots)
+    run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
+    outcome = _Outcome.of(run)
+    voice.say("\n".join(outcome.words))
+    try:
+        report = _judge(voice, run, folder, plots) if test or plots else None
+        voice.emit({"event": "done", "out": str(folder), "test": report if test else None, **outcome.to_json()})
+    finally:
+        # Whatever became of the judgement, the run is there.
+        voice.say(text("cli.train.done", out=folder))
+        voice.result(str(folder))
     return 0
 
 
-def _start(
-    voice: Voice,
-    out: Path | None,
-    data: str,
-    label: str,
-    sizes: str | None,
-    activation: str,
-    dropout: float,
-    chosen: dict[str, Any],
-) -> tuple[Run, Path]:
+@dataclass(frozen=True)
+class _Task:
+    """What the words of a command ask for; None for what they do not name."""
+
+    data: str | None
+    label: str | None
+    network: str | None
+    activation: str | None
+    dropout: float | None
+    chosen: dict[str, Any]
+    judged: bool
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a training: the numbers of the epoch whose weights the run holds, and of the best one."""
+
+    epochs: int
+    kept: int
+    accuracy: float | None
+    best: int
+    best_accuracy: float | None
+    stopped: bool | None
+    words: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: Run) -> _Outcome:
+        """Return what the history of a run says."""
+        rows, patience, epochs = run.history.rows, run.options.early_stopping, run.options.epochs
+        numbers = {"epochs": epochs, "last": len(rows), "patience": patience}
+        last = len(rows)
+        if not rows or not math.isfinite(rows[0]["validation_loss"]):
+            return cls(last, last, None, last, None, None, (text("cli.train.no-validation"),))
+        accuracies = [row["validation_accuracy"] for row in rows]
+        best = 1 + accuracies.index(max(accuracies))
+        losses = [row["validation_loss"] for row in rows]
+        kept = last if patience is None else 1 + losses.index(min(losses))
+        stopped = None if patience is None else last < epochs
+        accuracy, most = accuracies[kept - 1], accuracies[best - 1]
+        shown = {"accuracy": f"{accuracy:.2%}", "best": f"{most:.2%}", "epoch": kept, "at": best, "epochs": epochs}
+        words = [text("cli.train.validation" if stopped is None else "cli.train.validation-kept", **shown)]
+        if stopped is not None:
+            words.insert(0, text("cli.train.stopped" if stopped else "cli.train.not-stopped", **numbers))
+        return cls(last, kept, accuracy, best, most, stopped, tuple(words))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as the last line of ``--json`` holds them."""
+        return {
+            "epochs": self.epochs,
+            "epoch": self.kept,
+            "validation_accuracy": self.accuracy,
+            "best_epoch": self.best,
+            "best_validation_accuracy": self.best_accuracy,
+            "stopped_early": self.stopped,
+        }
+
+
+def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     from sumtoone.adoption.files import names_file
     from sumtoone.data import load
     from sumtoone.network import Network
@@ -112,24 +168,73 @@ def _start(
     from sumtoone.specification import Specification
     from sumtoone.training import fit
 
-    options = TrainingOptions.of(**chosen)
+    options, sizes, data = TrainingOptions.of(**task.chosen), task.network, task.data or "digits"
+    activation, dropout = task.activation or "relu", task.dropout or 0.0
     in_file = sizes is not None and names_file(sizes)
     if sizes is not None and not in_file:
         Specification.parse(sizes, activation, dropout)
-    if in_file and (activation, dropout) != ("relu", 0.0):
-        raise UsageError("adopt-options", given=f"--activation {activation} --dropout {dropout:g}", network=sizes)
-    dataset = load(data, label=label)
+    if in_file and (task.activation, task.dropout) != (None, None):
+        raise UsageError("adopt-options", given=_named(task, "activation", "dropout"), network=sizes)
+    check_label(task.label, data)
+    dataset = load(data, label=task.label or "label")
+    if task.judged and not len(dataset.test):
+        raise DataError("train-no-test", name=dataset.name, rows=len(dataset.train))
     described = sizes or f"{dataset.features}-128-64-{len(dataset.classes)}"
     if in_file:
         network = _from_file(voice, described, dataset, options)
-        described, activation = _named(network)
+        described, activation = _called(network)
     else:
         network = Network(described, activation, dropout, seed=options.seed)
     rows = f"{len(dataset.train):,}"
-    with nullcontext(out) if out is not None else _default_folder(dataset) as folder:
-        voice.say(text("cli.train.start", network=described, activation=activation, data=dataset.name, rows=rows))
-        run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice))
+    begun = text("cli.train.start", network=described, activation=activation, data=dataset.name, rows=rows)
+    if options.early_stopping is not None and options.schedule == "one-cycle":
+        begun += "\n" + text("cli.train.one-cycle")
+    again = [] if not in_file else ["--network", str(sizes)]
+    with nullcontext(out) if out is not None else _default_folder(dataset) as folder, _told(folder, out, again):
+        run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice, begun))
     return run, folder
+
+
+def _named(task: _Task, *names: str) -> str:
+    """Return the options of these names that the command named, as it did."""
+    given = {name: getattr(task, name) for name in names}
+    return " ".join(f"{option(name)} {value}" for name, value in given.items() if value is not None)
+
+
+@contextmanager
+def _told(folder: Path, out: Path | None, again: list[str]) -> Iterator[None]:
+    """Say what is left of a training that ends before its time, and how to go on."""
+    from sumtoone.training.checkpoints import remove_checkpoints, stems
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        if stems(folder):
+            words = ["sumtoone", "train", "--out", str(folder), "--resume", *again]
+            warn(text("cli.train.interrupted", out=folder, command=shlex.join(words)))
+        raise
+    except TrainingError:
+        left = [stem for stem in stems(folder) if int(stem.partition("-")[0])]
+        if not left:
+            # The start weights are nothing to go on from, and would block the folder for the next try.
+            remove_checkpoints(folder)
+            with suppress(OSError):
+                folder.rmdir()
+        # A folder that was asked for by its name is free for the next try.
+        place = folder if out is None or not left else _moved_aside(folder)
+        epoch = int(left[0].partition("-")[0]) if left else 0
+        warn(text("cli.train.diverged" if left else "cli.train.nothing-left", out=place, epoch=epoch))
+        raise
+
+
+def _moved_aside(folder: Path) -> Path:
+    """Give what is left of a training another name, and return it."""
+    for number in count(1):
+        aside = folder.with_name(f"{folder.name}-diverged" + (f"-{number}" if number > 1 else ""))
+        if not aside.exists():
+            folder.rename(aside)
+            return aside
+    raise AssertionError("numbers do not end")
 
 
 def _from_file(voice: Voice, given: str, dataset: Dataset, options: TrainingOptions) -> nn.Module:
@@ -164,7 +269,7 @@ def _adopted(voice: Voice, given: str, module: nn.Module, dataset: Dataset, opti
     return network
 
 
-def _named(network: nn.Module) -> tuple[str, str]:
+def _called(network: nn.Module) -> tuple[str, str]:
     """Return what the first line calls a network, and what it says in brackets."""
     from sumtoone.network import Network
 
@@ -174,14 +279,35 @@ def _named(network: nn.Module) -> tuple[str, str]:
     return type(network).__name__, text("cli.train.parameters", count=f"{parameters:,}")
 
 
-def _resume(voice: Voice, out: Path | None, network: str | None) -> tuple[Run, Path]:
+def _resume(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     from sumtoone.training import resume
 
     if out is None:
         raise UsageError("resume-out")
-    voice.say(text("cli.train.resume-start", out=out))
-    module = module_in(network)
-    return resume(out, network=module, progress=not voice.quiet, on_event=_listener(voice)), out
+    _check_kept(out, task)
+    module = module_in(task.network) if task.network is not None and ".py" in task.network else None
+    again = [] if module is None else ["--network", str(task.network)]
+    with _told(out, None, again):
+        begun = text("cli.train.resume-start", out=out)
+        return resume(out, network=module, progress=not voice.quiet, on_event=_listener(voice, begun)), out
+
+
+def _check_kept(out: Path, task: _Task) -> None:
+    """Refuse options that would do nothing: a run goes on with its own."""
+    from sumtoone.data import named
+    from sumtoone.training.resuming import kept_task
+
+    kept = kept_task(out)
+    if kept is None:
+        return
+    given = {**task.chosen, "data": task.data, "label": task.label, "activation": task.activation}
+    given |= {"dropout": task.dropout, "network": task.network}
+    if task.data is not None and task.data not in named.names():
+        given["data"] = str(Path(task.data).expanduser().absolute())
+    for name, value in given.items():
+        if value is not None and name in kept and kept[name] != value:
+            shown = f"DATA {value}" if name == "data" else f"{option(name)} {value}"
+            raise UsageError("resume-options", given=shown, kept=kept[name])
 
 
 def _default_folder(dataset: Dataset) -> AbstractContextManager[Path]:
@@ -193,8 +319,14 @@ def _default_folder(dataset: Dataset) -> AbstractContextManager[Path]:
     return unique_folder(Path("runs"), f"{Path(dataset.name).stem}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
 
 
-def _listener(voice: Voice) -> Any:
+def _listener(voice: Voice, begun: str) -> Any:
+    """Return what hears of the training: says that it has begun, when it has, and prints a document for each epoch."""
+    said: list[str] = []
+
     def hear(event: Mapping[str, Any]) -> None:
+        if not said:
+            voice.say(begun)
+            said.append(begun)
         if event["event"] == "epoch":
             voice.emit(event)
 
@@ -210,7 +342,12 @@ def _judge(voice: Voice, run: Run, folder: Path, plots: bool) -> dict[str, Any]:
     report = evaluate(run, load(run.data, label=run.label).test)
     document: dict[str, Any] = report.to_json()
     add_metrics(run, folder, {"test": report.to_json(most=MOST_CLASSES)})
-    voice.say(text("cli.train.test-accuracy", accuracy=f"{report.accuracy:.2%}", rows=f"{report.rows:,}"))
+    said = text("cli.train.test-accuracy", accuracy=f"{report.accuracy:.2%}", rows=f"{report.rows:,}")
+    voice.say(said)
+    voice.result(said)
+    if not report.beats_chance:
+        share = f"{report.majority:.2%}"
+        voice.say(text("cli.train.chance", name=report.commonest.name, share=share, rows=f"{report.rows:,}"))
     if plots:
         from sumtoone import plots as drawing
 

@@ -1,4 +1,4 @@
-"""A progress bar for training: loss, accuracy and time left; nothing at all in a pipe."""
+"""A progress bar for training: accuracy on training and validation rows, and time left; nothing in a pipe."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ class ProgressBar:
         self._steps, self._epochs = steps_per_epoch, epochs
         self._task = self._bar.add_task("", total=steps_per_epoch * epochs * runs)
         self._finished: dict[object, int] = {}
+        self._validation = ""
 
     def __enter__(self) -> ProgressBar:
         self._bar.start()
@@ -55,13 +56,15 @@ class ProgressBar:
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Move the bar to where the event says training is."""
+        if event.get("validation_accuracy") is not None and event["validation_accuracy"] >= 0:
+            self._validation = text("training.bar-validation", accuracy=f"{event['validation_accuracy']:.2%}")
         finished = (event["epoch"] - 1) * self._steps + event.get("step", self._steps)
         self._finished[event.get("seed")] = finished
         words = text(
             "training.bar",
             epoch=event["epoch"],
             epochs=self._epochs,
-            loss=f"{event['train_loss']:.4f}",
             accuracy=f"{event['train_accuracy']:.2%}",
+            validation=self._validation,
         )
         self._bar.update(self._task, completed=sum(self._finished.values()), description=words)

@@ -18,8 +18,9 @@ from sumtoone.description import load_size, needed, restored, specification_of
 from sumtoone.errors import DataError, RunError, SumtooneError
 from sumtoone.language import text
 from sumtoone.options import TrainingOptions
-from sumtoone.run_folder import exists, held
+from sumtoone.run_folder import MOST_JSON, exists, held, read_file
 from sumtoone.runs import Run, open_run
+from sumtoone.storage import json_from_bytes
 from sumtoone.training.checkpoints import read_document, read_state, remove_checkpoints, stems
 from sumtoone.training.plain import under
 from sumtoone.training.state import Plan, Progress, device_of
@@ -47,6 +48,28 @@ def finished(folder: Path, network: nn.Module | None) -> Run | None:
         with suppress(RunError), held(folder):
             remove_checkpoints(folder)
     return run
+
+
+def kept_task(folder: Path) -> dict[str, Any] | None:
+    """Return the options, the network and the data that a run began with; None where they cannot be read."""
+    try:
+        if exists(folder / "run.json"):
+            document = read_file(folder / "run.json", MOST_JSON, json_from_bytes)
+            data, options, described = document["data"], document["options"], document["specification"]
+        else:
+            document = read_document(folder, stems(folder)[0])["task"]
+            data, options, described = document, document["options"], document["specification"]
+        kept = {**options, "data": data["source"], "label": data["label"]}
+        return kept if described is None else {**kept, **_sizes(described)}
+    except (RunError, OSError, ValueError, LookupError, TypeError):
+        # Whoever takes the run up says what is wrong with it.
+        return None
+
+
+def _sizes(described: Any) -> dict[str, Any]:
+    specification = specification_of(described)
+    names = {"network": str(specification), "activation": specification.activation}
+    return {**names, "dropout": specification.dropout}
 
 
 def unfinished(folder: Path, dataset: Dataset | None, network: nn.Module | None) -> Unfinished:
