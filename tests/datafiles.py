@@ -121,6 +121,16 @@ def _outcome(call: Callable[[], Any]) -> tuple[SumtooneError | None, Any]:
         return error, None
 
 
+# The peak of this process's memory from here on, in KiB. What getrusage tells is inherited from the parent.
+PEAK = """
+def peak(reset=False):
+    if reset:
+        with open("/proc/self/clear_refs", "w") as file:
+            file.write("5")
+    with open("/proc/self/status") as file:
+        return int(next(line for line in file if line.startswith("VmHWM")).split()[1])
+"""
+
 # Run in a process of its own: a memory limit cannot be taken back. 1 GiB on top of what the imports hold.
 LIMITED = """
     import resource, sys
@@ -131,30 +141,30 @@ LIMITED = """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + {room}
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak(reset=True)
     try:
         {call}
     except SumtooneError as error:
-        print(error.code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        print(error.code, peak() - before)
 """
 
 
 def limited(call: str, room: int = 2**30) -> str:
     """The program that makes a call under a memory limit and prints the error's code and the memory it took, in KiB."""
-    return textwrap.dedent(LIMITED).format(call=call, room=room)
+    return PEAK + textwrap.dedent(LIMITED).format(call=call, room=room)
 
 
 GROWTH = """
-import resource
+{peak}
 {before}
-_before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+_before = peak(reset=True)
 {call}
-print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - _before))
+print(1024 * (peak() - _before))
 """
 
 
 def growth(before: str, call: str) -> int:
     """The bytes that the peak of a new process's memory grows by in a call, after what comes before it."""
-    program = GROWTH.format(before=textwrap.dedent(before), call=textwrap.dedent(call))
+    program = GROWTH.format(peak=PEAK, before=textwrap.dedent(before), call=textwrap.dedent(call))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     return int(done.stdout.split()[-1])

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from datafiles import assert_read_or_refused, damaged, limited, npz_bytes, pictures, refusal, write_npz
+from datafiles import assert_read_or_refused, damaged, growth, limited, npz_bytes, pictures, refusal, write_npz
 from sumtoone.data import npz
 from sumtoone.errors import DataError
 
@@ -395,3 +395,12 @@ def test_the_names_of_other_libraries_mean_the_same_arrays(tmp_path: Path, names
 def test_two_names_of_one_array_are_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.npz", ("x.npy", npy_bytes(X)), ("x_train.npy", npy_bytes(X)), y_member)
     assert refusal(lambda: npz.read(path)) == ("data-npz-duplicate", "x.npy once", f"2 times in {path}")
+
+
+@pytest.mark.parametrize("kind", ["f4", "u1"])
+def test_arrays_are_loaded_in_little_more_than_twice_their_size(tmp_path: Path, kind: str) -> None:
+    rows, features = 200_000, 200 if kind == "u1" else 50
+    np.savez(tmp_path / "t.npz", x=np.ones((rows, features), kind), y=np.arange(rows) % 10)
+    before = "import sumtoone as s1, torch\ns1.load('digits')"
+    size = rows * features * np.dtype(kind).itemsize
+    assert growth(before, f"s1.load({str(tmp_path / 't.npz')!r})") < 2.2 * size + 40 * rows

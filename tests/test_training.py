@@ -531,3 +531,33 @@ def test_run_json_is_plain(dataset: Dataset, tmp_path: Path) -> None:
     document = json.loads((tmp_path / "run" / "run.json").read_text())
     assert document["specification"] == {"sizes": "12-16-8-3", "activation": "relu", "dropout": 0.0}
     assert set(document["digests"]) == {"model.safetensors", "history.jsonl"}
+
+
+MEASURES = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "seconds")
+
+
+def test_a_checkpoint_costs_the_same_after_many_epochs(tmp_path: Path) -> None:
+    # What it writes, not its time: neither the history nor the features' statistics make it grow.
+    checkpoints = Checkpoints(tmp_path, {"preprocessing": {"mean": [0.5] * 50_000}})
+    progress = Progress()
+    row = {"epoch": 1, **dict.fromkeys(MEASURES, 0.123456789)}
+    sizes = []
+    for epoch in range(1, 301):
+        progress.rows.append({**row, "epoch": epoch})
+        progress.epoch = epoch
+        checkpoints.save(progress, {"network.w": torch.ones(2)})
+        newest = tmp_path / "checkpoints" / f"{stems(tmp_path)[0]}.json"
+        sizes.append(newest.stat().st_size)
+    assert max(sizes) < 10_000
+    state, _, task = newest_checkpoint(tmp_path)
+    assert [one["epoch"] for one in state.rows] == list(range(1, 301))
+    assert task == {"preprocessing": {"mean": [0.5] * 50_000}}
+    books = sorted((tmp_path / "checkpoints").glob("book-*.jsonl"))
+    assert len(books) == 2
+    # A damaged book costs one checkpoint, not both.
+    books[int(json.loads(newest.read_text())["book"]["number"])].write_bytes(b"")
+    from sumtoone.training.checkpoints import read_document
+
+    with pytest.raises(ValueError, match="digest does not match"):
+        read_document(tmp_path, stems(tmp_path)[0])
+    assert len(read_document(tmp_path, stems(tmp_path)[1])["progress"]["rows"]) == 299

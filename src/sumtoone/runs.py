@@ -24,6 +24,7 @@ from sumtoone.description import check_keepable, describe, load_size, needed, re
 from sumtoone.errors import RunError, ShapeError, SumtooneError, UsageError
 from sumtoone.functional import softmax
 from sumtoone.history import MOST_ROW, History
+from sumtoone.memory import enough_memory
 from sumtoone.network import Network, evaluating, fused, input_kind
 from sumtoone.options import TrainingOptions
 from sumtoone.run_folder import MOST_JSON, as_path, exists, held, new_folder, read_file, remove_parts, told
@@ -96,6 +97,8 @@ class Run:
             If the inputs hold no rows of the size the network was trained on, or pictures with their channels first.
         DataError
             If a frame lacks a column, or has one that the run does not know.
+        UnavailableError
+            If this machine's memory does not hold the result.
         """
         inputs = conversion.in_order(inputs, self.columns, (self.label, "split"))
         shape = tuple(getattr(inputs, "shape", ()))
@@ -103,7 +106,8 @@ class Run:
             height, width, channels = self.image_shape
             if shape[-3:] == (channels, height, width):
                 raise ShapeError("run-channels", shape=shape, wanted=self.image_shape)
-        return self.probabilities_of(self.preprocessing.rows(inputs))
+        with enough_memory():
+            return self.probabilities_of(self.preprocessing.rows(inputs))
 
     def probabilities_of(self, rows: Tensor) -> Tensor:
         """Return :meth:`probabilities` of some of what ``preprocessing.rows`` gave, which is looked at no more."""

@@ -20,9 +20,10 @@ import typer
 from sumtoone import __version__
 from sumtoone.cli import data, evaluate, explain, predict, train
 from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, error_document, every_letter, on_command_line, warn
-from sumtoone.errors import SumtooneError, UnavailableError, UsageError
+from sumtoone.errors import SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, speak, text
 from sumtoone.language.display import printable
+from sumtoone.memory import is_lack_of_memory, lacking
 from sumtoone.specification import did_you_mean
 
 # A screen: 24 lines of 80 letters.
@@ -112,9 +113,8 @@ def _run(words: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        if _lacks_memory(error):
-            what = (str(error) or "MemoryError").splitlines()[0]
-            return _report(UnavailableError("memory", what=what), as_json="--json" in words)
+        if is_lack_of_memory(error):
+            return _report(lacking(error), as_json="--json" in words)
         return _report_defect(error)
     if result == 130:  # the parser, too, turns Ctrl-C into this
         warn(text("cli.interrupted"))
@@ -130,12 +130,6 @@ def _language_in(words: Sequence[str]) -> str | None:
         if name in LANGUAGES:
             return name
     return None
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Whether the machine had no more memory: PyTorch says so in words alone."""
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or ("alloc" in said and "memory" in said)
 
 
 def _report(error: SumtooneError, *, as_json: bool) -> int:

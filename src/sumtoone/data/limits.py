@@ -28,7 +28,7 @@ MOST_BYTES = 4 * 2**30
 # DEFLATE's longest match is 258 bytes for a quarter of a byte: no stream expands beyond 1032:1.
 # A file that claims more than this is lying; the margin is for headers.
 MOST_RATIO = 1100
-# 800 MB of int64 labels. While rows are numbered and cut, each takes up to 40 bytes more than its values.
+# 800 MB of int64 labels. While rows are numbered and cut, each takes up to 60 bytes more than its values.
 MOST_ROWS = 100_000_000
 # A network takes no more inputs than this.
 MOST_FEATURES = LARGEST_SIZE

@@ -25,6 +25,7 @@ from sumtoone.evaluation.report import (
 )
 from sumtoone.language import text
 from sumtoone.language.display import quoted
+from sumtoone.memory import enough_memory
 from sumtoone.runs import Run
 from sumtoone.specification import plain_number
 
@@ -39,7 +40,7 @@ SUM_TOLERANCE = 1e-3
 # The true class never counts as less probable than this, the smallest normal float32: the loss stays below 87.4 nats.
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 # Of rows x classes: so many probabilities are computed at a time, and so many are summed in float64.
-_BLOCK = 2**23
+_BLOCK = 2**22
 _SUMMED = 2**18
 
 
@@ -70,7 +71,7 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
         the very end.
     batch_size
         How many rows go through the network at once, at the most: of many classes it is fewer, so that there are never
-        more than eight million probabilities in memory. It changes the memory used, not the answer.
+        more than four million probabilities in memory. It changes the memory used, not the answer.
 
     Raises
     ------
@@ -82,6 +83,8 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
         If the run was trained on pixels and the rows, all together, are none.
     UsageError
         If the batch size is no positive whole number.
+    UnavailableError
+        If this machine's memory does not hold what is computed.
     """
     batch_size = plain_number(batch_size)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
@@ -95,16 +98,17 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
         raise ShapeError("evaluation-features", features=run.preprocessing.features, shape=(rows, features))
     # Before the network runs: a wrong label should not cost an evaluation.
     check_labels(split.labels.numpy(), len(run.classes))
-    inputs_ND = run.preprocessing.rows(split.inputs)
-    answer = run.probabilities_of if isinstance(run, Run) else run.probabilities
-    tally = _Tally(len(run.classes), rows)
-    step = max(1, min(batch_size, _BLOCK // len(run.classes)))
-    for start in range(0, rows, step):
-        table = as_numbers(answer(inputs_ND[start : start + step]), "uif", "evaluation-probabilities-dtype")
-        labels = split.labels[start : start + step].numpy()
-        _check_shapes(table, labels, len(run.classes))
-        tally.add(table, labels)
-    return tally.report(run.classes)
+    with enough_memory():
+        inputs_ND = run.preprocessing.rows(split.inputs)
+        answer = run.probabilities_of if isinstance(run, Run) else run.probabilities
+        tally = _Tally(len(run.classes), rows)
+        step = max(1, min(batch_size, _BLOCK // len(run.classes)))
+        for start in range(0, rows, step):
+            table = as_numbers(answer(inputs_ND[start : start + step]), "uif", "evaluation-probabilities-dtype")
+            labels = split.labels[start : start + step].numpy()
+            _check_shapes(table, labels, len(run.classes))
+            tally.add(table, labels)
+        return tally.report(run.classes)
 
 
 def _check_arguments(run: object, split: object) -> None:
@@ -265,7 +269,7 @@ def as_numbers(values: Tensor | ArrayLike, kinds: str, code: str) -> NDArray[Any
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         # NumPy has no bfloat16.
-        array = (values.double() if values.is_floating_point() else values).numpy()
+        array = (values.double() if values.is_floating_point() and values.element_size() < 4 else values).numpy()
     else:
         array = np.asarray(values)
     # An empty list has NumPy's float type: what it lacks is rows, not a type.

@@ -10,6 +10,7 @@ from torch import nn
 
 from sumtoone.data import Dataset, Preprocessing
 from sumtoone.errors import RunError
+from sumtoone.memory import enough_memory
 from sumtoone.network import Network
 from sumtoone.options import TrainingOptions
 from sumtoone.run_folder import as_path, exists, held, new_folder
@@ -107,7 +108,7 @@ def fit(
     TrainingError
         If the loss is no longer finite; the last good checkpoint stays.
     UnavailableError
-        If the device or engine is not there.
+        If the device or engine is not there, or not enough memory.
     KeyboardInterrupt
         On Ctrl-C, after saving a checkpoint where ``out`` is given. What ends one of several runs ends all.
 
@@ -128,7 +129,7 @@ def fit(
     chosen = None
     if seeds is not None:
         chosen, network = checked(seeds, network)
-    with new_folder(out) as folder:
+    with new_folder(out) as folder, enough_memory():
         preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)
         plan = Plan(network, dataset, preprocessing, options, device_of(options))
         if chosen is not None:
@@ -170,7 +171,7 @@ def resume(
         return run
     if not exists(folder / "checkpoints"):
         raise RunError("run-missing", path=str(path))
-    with held(folder):
+    with held(folder), enough_memory():
         # Another process may have finished it meanwhile.
         run = finished(folder, network)
         return run or _train(unfinished(folder, dataset, network), folder, progress, on_event)

@@ -24,6 +24,7 @@ from sumtoone.training.state import Plan, Progress
 # Steps between two looks at the losses: reading one waits for the device, reading many at once costs the same.
 STEPS_BETWEEN_LOOKS = 50
 _ROWS_AT_ONCE = 4096
+_LOGITS_AT_ONCE = 2**22
 
 
 class PlainEngine:
@@ -115,9 +116,9 @@ class PlainEngine:
             return math.nan, math.nan
         self.network.eval()
         loss_sum, correct = 0.0, 0
-        for inputs_BD, labels_B in zip(
-            split.inputs.split(_ROWS_AT_ONCE), split.labels.split(_ROWS_AT_ONCE), strict=True
-        ):
+        # Of many classes fewer rows: never more logits than of 4,096 rows of 1,024 classes.
+        rows = max(1, min(_ROWS_AT_ONCE, _LOGITS_AT_ONCE // len(self.plan.dataset.classes)))
+        for inputs_BD, labels_B in zip(split.inputs.split(rows), split.labels.split(rows), strict=True):
             labels = labels_B.to(self.plan.device)
             logits_BK = _wide(self._logits(inputs_BD.to(self.plan.device)))
             loss_sum += float(F.cross_entropy(logits_BK, labels, reduction="sum"))
