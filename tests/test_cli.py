@@ -153,6 +153,33 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert (done.stdout, done.stderr) == ("", "")
 
 
+def test_a_reader_that_takes_one_line_is_no_error(tmp_path: Path) -> None:
+    for words in ("evaluate --help", "data list", "data show digits", "explain 'a / b' --shape a=64,10 --shape b=64,1"):
+        done = subprocess.run(
+            ["bash", "-c", f"{sys.executable} -m sumtoone {words} | head -1 > /dev/null; exit ${{PIPESTATUS[0]}}"],
+            capture_output=True,
+            cwd=tmp_path,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_the_list_of_data_sets_fits_a_narrow_terminal(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    from rich.cells import cell_len
+
+    for language in ("en", "ko"):
+        for columns in (50, 80):
+            monkeypatch.setenv("COLUMNS", str(columns))
+            assert main(["data", "list", "--lang", language]) == 0
+            shown = capsys.readouterr().out
+            assert all(cell_len(line) <= columns for line in shown.splitlines())
+            assert "…" not in shown
+            for word in entries(language)["source.about-digits"].split():
+                assert word in shown
+
+
 def test_an_output_without_korean_letters_is_no_error() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "sumtoone", "--help", "--lang", "ko"],

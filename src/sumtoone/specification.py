@@ -113,12 +113,17 @@ def plain_number(value: Any) -> Any:
         return value
 
 
+# So many names fit a line or two.
+_MOST_NAMED = 12
+
+
 def did_you_mean(given: object, known: Sequence[str]) -> str:
-    """Return the hint for an unknown name: the nearest known one, or all of them."""
+    """Return the hint for an unknown name: the nearest known one, or all of them, or the first of many."""
     near = difflib.get_close_matches(printable(given).lower().replace("_", "-"), known, n=1)
     if near:
         return text("specification.did-you-mean", guess=near[0])
-    return text("specification.choose-one", known=", ".join(known))
+    more = [f"… ({len(known)})"] if len(known) > _MOST_NAMED else []
+    return text("specification.choose-one", known=", ".join([*known[:_MOST_NAMED], *more]))
 
 
 def _parse(given: str) -> tuple[int, ...]:

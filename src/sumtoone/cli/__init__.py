@@ -108,8 +108,8 @@ def _run(words: list[str]) -> int:
         return _report(_usage_error(error, words), as_json="--json" in words)
     except (KeyboardInterrupt, typer.Abort):
         result = 130
-    except BrokenPipeError:
-        # The reader of our output left, as `| head` does. Nothing more can be said there.
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output left, as `| head` does; the parser turns that into an exit of its own.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:

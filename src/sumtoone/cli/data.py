@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, broken, check_label
 from sumtoone.errors import DataError, UsageError
 from sumtoone.language import text
 from sumtoone.specification import did_you_mean
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sumtoone.data.dataset import Dataset, Split
 
 SPLITS = ("train", "validation", "test")
+# A table of data sets needs so many columns.
+_WIDE = 72
 COLUMNS = ("name", "rows", "classes", "shape", "place", "about")
 
 
@@ -31,11 +33,20 @@ def list_(as_json: AsJson = False, quiet: Quiet = False, lang: Lang = None) -> N
     voice.emit({"datasets": entries})
     voice.result("\n".join(entry["name"] for entry in entries))
     table = Table(*(text(f"source.heading-{column}") for column in COLUMNS), box=box.SIMPLE_HEAD)
+    # What is too wide goes on in the next line; nothing is cut away.
+    table.columns[-1].overflow = "fold"
+    lines = []
     for entry in entries:
         shape = "×".join(map(str, entry["image_shape"]))
         place = text(f"source.place-{entry['place']}")
-        table.add_row(entry["name"], f"{entry['rows']:,}", str(entry["classes"]), shape, place, entry["about"])
-    voice.console().print(table)
+        cells = [entry["name"], f"{entry['rows']:,}", str(entry["classes"]), shape, place, entry["about"]]
+        table.add_row(*cells)
+        lines += ["  ".join(cells[:-1]), f"    {cells[-1]}"]
+    width = voice.console().width
+    if width >= _WIDE:
+        voice.console().print(table)
+    else:
+        voice.say("\n".join(broken(line, width) for line in lines))
 
 
 def fetch(
