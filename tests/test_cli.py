@@ -251,6 +251,20 @@ def test_no_encoding_of_the_output_ends_a_command(tmp_path: Path, encoding: str,
         done.stderr.decode(encoding)
 
 
+@pytest.mark.parametrize("language", ["en", "ko"])
+@pytest.mark.parametrize("columns", [52, 80])
+@pytest.mark.parametrize("verb", ["", "train", "evaluate", "predict", "explain", "data", "data list", "data show"])
+def test_help_fits_its_terminal(
+    verb: str, columns: int, language: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.cells import cell_len
+
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main([*verb.split(), "--help", *(["--lang", language] if verb != "data" else [])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(cell_len(line) <= columns for line in lines), [line for line in lines if cell_len(line) > columns]
+
+
 def test_lines_break_between_words_in_a_narrow_terminal(tmp_path: Path) -> None:
     from rich.cells import cell_len
 

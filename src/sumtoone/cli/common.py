@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -223,8 +223,8 @@ class _HelpInLanguage:
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         formatter.write_paragraph()
-        with formatter.indentation():
-            formatter.write_text(_translate(self.help) or "")  # type: ignore[attr-defined]
+        words = broken(_translate(self.help) or "", formatter.width - 2)  # type: ignore[attr-defined]
+        formatter.write("".join(f"  {line.strip()}\n" for line in words.split("\n")))
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         arguments: list[tuple[str, str]] = []
@@ -239,7 +239,24 @@ class _HelpInLanguage:
         for heading, records in (("arguments", arguments), ("options", options)):
             if records:
                 with formatter.section(text(f"cli.common.{heading}")):
-                    formatter.write_dl(records)
+                    formatter.write(_in_columns(records, formatter.width))
+
+
+def _in_columns(records: Sequence[tuple[str, str]], width: int) -> str:
+    """Return names and words as two columns that fit a width in cells: Hangul takes two a letter."""
+    from rich.cells import cell_len
+
+    column = min(max(cell_len(name) for name, _ in records) + 4, width - _NARROWEST)
+    lines = []
+    for name, words in records:
+        head = f"  {name}"
+        for line in broken(words, width - column).split("\n"):
+            if cell_len(head) > column - 2:
+                lines.append(head)
+                head = ""
+            lines.append(head + " " * (column - cell_len(head)) + line.strip())
+            head = ""
+    return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
 def _show_help(ctx: Any, parameter: Any, wanted: bool) -> None:
@@ -268,4 +285,4 @@ class VerbGroup(_HelpInLanguage, TyperGroup):
         verbs = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         rows = [(name, (_translate(verb.help) or "").partition("\n")[0]) for name, verb in verbs if verb is not None]
         with formatter.section(text("cli.common.verbs")):
-            formatter.write_dl(rows)
+            formatter.write(_in_columns(rows, formatter.width))

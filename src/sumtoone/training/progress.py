@@ -13,6 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from sumtoone.language import text
 from sumtoone.training.state import Plan
 
+# In a narrower terminal there is no room for the time that is left.
+_WIDE = 70
+
 Listener = Callable[[Mapping[str, Any]], None]
 
 
@@ -35,7 +38,7 @@ class ProgressBar:
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(),
+            *([TimeRemainingColumn()] if console.width >= _WIDE else []),
             console=console,
             disable=not console.is_terminal,
             transient=True,
