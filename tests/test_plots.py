@@ -314,6 +314,14 @@ def test_the_confusion_matrix_shows_shares_and_counts(classes: int) -> None:
     assert axes.get_title() == f"300 rows, {judged.accuracy:.2%} of them right"
 
 
+def test_one_epoch_is_one_tick() -> None:
+    for epochs, ticks in ((1, [1]), (2, [1, 2])):
+        figure = plots.training_curves(history(epochs))
+        for axes in figure.axes:
+            low, high = axes.get_xlim()
+            assert [tick for tick in axes.get_xticks() if low <= tick <= high] == ticks
+
+
 def test_of_many_classes_the_commonest_confusions_are_bars() -> None:
     judged = report(150)
     axes = plots.confusion_matrix(judged).axes[0]

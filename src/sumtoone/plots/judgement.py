@@ -46,7 +46,7 @@ def training_curves(history: History) -> Figure:
                 axes.plot(*zip(*known, strict=True), form, color=colour, markersize=size, label=text(f"plots.{part}"))
                 axes.legend()
         axes.set(title=text(f"plots.{quantity}"), xlabel=text("plots.epoch"))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(axis="y")
     loss.set_ylabel(text("plots.nats"))
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
