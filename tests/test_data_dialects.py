@@ -199,6 +199,13 @@ def test_delimiters_that_could_be_either_are_named(tmp_path: Path) -> None:
 def test_a_delimiter_at_the_end_of_rows_is_no_index(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,label\n1,x,\n2,y,\n")
     assert refusal(lambda: load(tmp_path / "t.csv"))[:2] == ("data-table-ragged", "2 cells")
+    (tmp_path / "t.csv").write_text("a\tlabel\n1\tx\t\n2\ty\t\n")
+    assert refusal(lambda: load(tmp_path / "t.csv"))[:2] == ("data-table-ragged", "2 cells")
+
+
+def test_a_decimal_comma_between_commas_is_no_index(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,label\n1,5,x\n2,5,y\n3,5,x\n")
+    assert refusal(lambda: load(tmp_path / "t.csv"))[:2] == ("data-table-ragged", "2 cells")
 
 
 def test_packed_files_that_are_none(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _LONGEST_HEADER = 2**24
 _ROWS = 100
 
 DELIMITERS = (",", ";", "\t", "|", " ")
+_OF_R = ("\t", " ")
 # What Excel writes, and reads, above the header.
 _SEP = re.compile(r"sep=(.)")
 
@@ -114,7 +115,7 @@ def find(path: Path, label: str) -> Dialect:
         tuple(names),
         start,
         quoted,
-        _is_indexed(names, rows),
+        _is_indexed(names, rows, delimiter),
         whole and not header[length:].strip(),
     )
 
@@ -276,7 +277,7 @@ def _delimiter(path: Path, header: str, label: str) -> str:
         if len(names) < 2:
             continue
         begins[delimiter] = names
-        if {len(row) for row in rows} == {len(names)} or _is_indexed(names, rows):
+        if {len(row) for row in rows} == {len(names)} or _is_indexed(names, rows, delimiter):
             fits[delimiter] = names
     for found in (fits, begins):
         # A space stands between words too.
@@ -291,9 +292,13 @@ def _delimiter(path: Path, header: str, label: str) -> str:
     return ","
 
 
-def _is_indexed(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Whether rows begin with a cell that the header has no name for; not so with a delimiter too many at their end."""
-    if {len(row) for row in rows} != {len(names) + 1}:
+def _is_indexed(names: Sequence[str], rows: Sequence[Sequence[str]], delimiter: str) -> bool:
+    """Whether rows begin with a cell that the header has no name for, as R writes them.
+
+    Not with a delimiter too many at their end, nor between commas and the like: a decimal comma without quotation marks
+    makes a cell too many as well.
+    """
+    if delimiter not in _OF_R or {len(row) for row in rows} != {len(names) + 1}:
         return False
     first = {row[0] for row in rows}
     return len(first) == len(rows) and "" not in first and all(row[-1] != "" for row in rows)
