@@ -150,6 +150,13 @@ def test_a_run_without_validation_rows_says_so(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "s").exists()
 
 
+def test_nothing_is_left_of_what_did_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.csv").write_text("a,label\n0,x\n1,y\n")
+    assert main(["train", "two.csv", "--early-stopping", "2"]) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["two.csv"]
+
+
 def test_chance_is_said(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--lr", "1e-9", "--epochs", "1", "--seed", "3", "--test", "--out", str(tmp_path / "r")]
     assert main(["train", str(table), "--label", "kind", *options]) == 0
