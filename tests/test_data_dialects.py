@@ -159,6 +159,19 @@ def test_a_decimal_comma_is_a_decimal_point(tmp_path: Path, values: list[float])
     assert found.tolist() == np.float32(values).tolist()
 
 
+@pytest.mark.parametrize("start", [10**17, -(10**18), 2**53])
+def test_identifiers_that_float64_cannot_tell_apart_are_refused(tmp_path: Path, start: int) -> None:
+    frame = pandas.DataFrame({"id": start + np.arange(40), "label": np.arange(40) % 2})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    np.savez(tmp_path / "t.npz", x=frame[["id"]].to_numpy(), y=frame["label"])
+    for name in ("t.csv", "t.parquet", "t.npz"):
+        assert refusal(lambda name=name: load(tmp_path / name))[0] == "array-precision"
+    # Written in two ways, it is the same number.
+    (tmp_path / "t.csv").write_text(f"id,label\n{start},a\n {start}.0,b\n{start},a\n")
+    assert len(load(tmp_path / "t.csv", whole=True).test) == 3
+
+
 # --- encodings and delimiters
 
 
@@ -245,6 +258,13 @@ def test_arrays_as_libraries_lay_them(tmp_path: Path, arrays: dict[str, np.ndarr
     assert found.fingerprint == PLAIN
     assert found.image_shape == (5, 4)
     assert Dataset.from_arrays(*arrays.values()).fingerprint == PLAIN
+
+
+@pytest.mark.parametrize("kind", ["i1", "i2", "i4", "i8", "u2", "u4", "f2", "f8", "?"])
+def test_whole_numbers_are_rows_of_numbers(tmp_path: Path, kind: str) -> None:
+    rows = (PIXELS.reshape(40, -1) % 2).astype(kind)
+    np.savez(tmp_path / "t.npz", x=rows, y=LABELS)
+    assert load(tmp_path / "t.npz").fingerprint == Dataset.from_arrays(rows.astype(np.float32), LABELS).fingerprint
 
 
 def test_channels_first_are_refused(tmp_path: Path) -> None:

@@ -123,7 +123,12 @@ LARGE = np.float64(1e300)
             "numbers or text; Python objects are never unpickled",
             "datetime64[s] for y in {path}",
         ),
-        ({"x": X.astype(int), "y": Y}, "data-npz-type", "uint8, float32 or float64", "int64 for x in {path}"),
+        (
+            {"x": X.astype(str), "y": Y},
+            "data-npz-type",
+            "numbers: uint8 for pixels, any others for rows of numbers",
+            f"{X.astype(str).dtype} for x in {{path}}",
+        ),
         (
             {"x": X, "y": Y, "x_test": X / 2, "y_test": Y},
             "data-npz-types",

@@ -41,6 +41,9 @@ MISSING = frozenset(
 # What pandas calls an index that it wrote without a name.
 _UNNAMED = re.compile(r"\s*|Unnamed: \d+(\.\d+)*|__index_level_\d+__")
 
+# From here on float64 holds no longer every whole number.
+_WHOLE = 2.0**53
+
 # How numbers are written: with a point; with a comma, and points between thousands; with commas between thousands.
 POINT, COMMA, THOUSANDS = ".", ",", "1,000."
 
@@ -132,7 +135,25 @@ def numbers(path: Path, name: str, before: int, column: Any, mark: str = POINT) 
         finite = np.isfinite(values.astype(np.float32))
     if not finite.all():
         raise refuse("data-table-finite", int(finite.argmin()))
+    if pyarrow.types.is_string(column.type) and np.abs(values).max(initial=0) >= _WHOLE:
+        _check_identifiers(path, name, column, values)
     return values
+
+
+def _check_identifiers(path: Path, name: str, column: Any, values: NDArray[np.float64]) -> None:
+    """Refuse whole numbers so large that different ones are the same in float64."""
+    import pyarrow
+
+    large = np.flatnonzero(np.abs(values) >= _WHOLE)
+    texts = _trimmed(column.take(pyarrow.array(large))).unique().to_pylist()
+    seen: dict[float, str] = {}
+    for written in texts:
+        if not written.lstrip("+-").isdigit():
+            continue
+        other = seen.setdefault(float(written), written)
+        if int(other) != int(written):
+            where = {"path": limits.shown(path), "key": limits.shown(name), "column": limits.shown(name)}
+            raise DataError("array-precision", **where, one=limits.shown(other), other=limits.shown(written))
 
 
 def marks_in(column: Any) -> set[str]:

@@ -48,7 +48,7 @@ _PLAIN_TYPE = re.compile(r"[<>|=]?([biufcSUVO?]\d{0,9}|[mM]8\[[a-zA-Z]{1,2}\])",
 def read(path: Path, *, whole: bool = False) -> Dataset:
     """Return the data set in a ``.npz`` file; with ``whole`` every row is a test row.
 
-    ``x`` holds uint8 pixels or floating-point values, (N, D), (N, H, W) or (N, H, W, C) with C 1 or 3;
+    ``x`` holds uint8 pixels or other numbers, (N, D), (N, H, W) or (N, H, W, C) with C 1 or 3;
     ``y`` one whole number or text for each row. A test or validation pair that is not there is cut from them.
 
     Raises
@@ -70,7 +70,7 @@ def read(path: Path, *, whole: bool = False) -> Dataset:
     # Each goes when its rows are made of it.
     raw = {key: conversion.plain(arrays.pop(key)) for key in ("x", *(f"x_{part}" for part in parts))}
     for key, array in raw.items():
-        if array.dtype != np.uint8 and array.dtype.kind != "f":
+        if array.dtype.kind not in "biuf":
             raise DataError("data-npz-type", path=place, key=key, kind=array.dtype)
     rows = conversion.rows(raw, path)
     del raw
