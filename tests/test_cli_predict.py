@@ -126,6 +126,14 @@ def test_quiet_prints_results_alone(tmp_path: Path, square: Path, capsys: Captur
     assert capsys.readouterr() == (f"{square}\tcat\t0.7500\n", "")
 
 
+def test_many_images_take_a_line_each(tmp_path: Path, square: Path, capsys: Captured) -> None:
+    run = certain(tmp_path / "run", {"cat": 0.75, "dog": 0.25})
+    assert main(["predict", str(run), *[str(square)] * 5]) == 0
+    assert capsys.readouterr().out == f"{square}: cat (75.0%)\n" * 5
+    assert main(["predict", str(run), *[str(square)] * 4]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 12
+
+
 def test_a_digit_is_cut_out_for_a_run_on_handwriting_alone(
     tmp_path: Path, digits: Path, seven: Path, capsys: Captured
 ) -> None:

@@ -150,6 +150,19 @@ def test_a_run_without_validation_rows_says_so(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "s").exists()
 
 
+def test_columns_that_only_number_rows_or_never_change_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{1000 + n},{n % 7},5,{n / 3},{'ab'[n % 2]}" for n in range(100)]
+    (tmp_path / "t.csv").write_text("\n".join(["customer,week,same,x,label", *rows]) + "\n")
+    assert main(["train", str(tmp_path / "t.csv"), "--epochs", "1", "--out", str(tmp_path / "r")]) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "note: customer: a whole number of its own in each of the 72 rows, as identifiers are; "
+        "they tell nothing of new rows",
+        "note: same: the same value in every row",
+    ]
+
+
 def test_nothing_is_left_of_what_did_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "two.csv").write_text("a,label\n0,x\n1,y\n")

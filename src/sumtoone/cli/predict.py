@@ -15,6 +15,9 @@ from sumtoone.language.display import printable
 if TYPE_CHECKING:
     from sumtoone.runs import Run
 
+# Of more images, each gets one line.
+_MOST_WITH_BARS = 4
+
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="cli.predict.run")],
@@ -36,7 +39,7 @@ def predict(
     for number, image in enumerate(images, start=1):
         target = plot.with_stem(f"{plot.stem}-{number}") if plot is not None and len(images) > 1 else plot
         try:
-            _answer(voice, asked, image, image_shape, digits, target)
+            _answer(voice, asked, image, image_shape, digits, target, bars=len(images) <= _MOST_WITH_BARS)
         except DataError as error:
             code = error.exit_code
             voice.emit({"path": image, "error": error_document(error)})
@@ -64,7 +67,14 @@ def _knows_handwriting(run: Run) -> bool:
 
 
 def _answer(
-    voice: Voice, run: Run, image: str, image_shape: tuple[int, ...], digits: bool, target: Path | None
+    voice: Voice,
+    run: Run,
+    image: str,
+    image_shape: tuple[int, ...],
+    digits: bool,
+    target: Path | None,
+    *,
+    bars: bool,
 ) -> None:
     from sumtoone.photos import prepare
 
@@ -78,12 +88,14 @@ def _answer(
     table = dict(zip(run.classes, probabilities, strict=True))
     voice.emit({"path": image, "label": run.classes[best], "probabilities": table})
     voice.result(f"{printable(image)}\t{printable(run.classes[best])}\t{probabilities[best]:.4f}")
-    _say(voice, image, run.classes, probabilities, best)
+    _say(voice, image, run.classes, probabilities, best, bars=bars)
     if target is not None:
         voice.say(text("cli.predict.picture", path=target))
 
 
-def _say(voice: Voice, image: str, classes: tuple[str, ...], probabilities: list[float], best: int) -> None:
+def _say(
+    voice: Voice, image: str, classes: tuple[str, ...], probabilities: list[float], best: int, *, bars: bool
+) -> None:
     """Print the answer and its bars; the predicted class stands out where the terminal can show it."""
     from rich.text import Text
 
@@ -93,6 +105,8 @@ def _say(voice: Voice, image: str, classes: tuple[str, ...], probabilities: list
     share = f"{probabilities[best]:.1%}"
     answer = text("cli.predict.answer", path=image, label=classes[best], share=share)
     console.print(Text(answer, style="bold"), soft_wrap=True)
+    if not bars:
+        return
     blocks = "utf" in console.encoding.lower()
     for place, line in enumerate(probability_bars(probabilities, classes, console.width, blocks=blocks)):
         console.print(Text(line, style="bold green" if place == best else ""), soft_wrap=True)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from sumtoone.options import TrainingOptions
     from sumtoone.runs import Run
 
+# Of fewer rows, whole numbers that all differ are no wonder.
+_FEWEST_ROWS = 50
+_MOST_COLUMNS = 5
+
 # Why a module is no dense network, though a run of its own it can be.
 _TRAINED_AS_THEY_ARE = {
     f"adopt-{reason}"
@@ -189,10 +193,30 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     begun = text("cli.train.start", network=described, activation=activation, data=dataset.name, rows=rows)
     if options.early_stopping is not None and options.schedule == "one-cycle":
         begun += "\n" + text("cli.train.one-cycle")
+    begun = "\n".join([begun, *_odd_columns(dataset)])
     again = [] if not in_file else ["--network", str(sizes)]
     with nullcontext(out) if out is not None else _default_folder(dataset) as folder, _told(folder, out, again):
         run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice, begun))
     return run, folder
+
+
+def _odd_columns(dataset: Dataset) -> list[str]:
+    """Return a word about columns that only number the rows, and about those that never change."""
+    import torch
+
+    if dataset.columns is None or len(dataset.train) < _FEWEST_ROWS:
+        return []
+    x, words = dataset.train.inputs, []
+    still = (x == x[:1]).all(dim=0)
+    start = x[:_FEWEST_ROWS].sort(dim=0).values
+    likely = (start % 1 == 0).all(dim=0) & (start[1:] != start[:-1]).all(dim=0)
+    numbering = [place for place in torch.nonzero(likely).flatten().tolist() if len(x[:, place].unique()) == len(x)]
+    for code, places in (("numbering", numbering), ("constant", torch.nonzero(still).flatten().tolist())):
+        if places:
+            names = [dataset.columns[place] for place in places[:_MOST_COLUMNS]]
+            shown = ", ".join([*names, *(["…"] if len(places) > len(names) else [])])
+            words.append(text(f"cli.train.{code}", names=shown, rows=f"{len(x):,}"))
+    return words
 
 
 def _named(task: _Task, *names: str) -> str:
