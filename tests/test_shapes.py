@@ -594,3 +594,14 @@ def test_nothing_heavy_is_imported() -> None:
         "import sys, sumtoone; sumtoone.explain('a', a=()); sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("written", ["s1.softmax(x, dim=1)", "np.exp(x)", "numpy.exp(x)"])
+def test_functions_of_other_modules_are_named_as_what_they_are(written: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        explain(written, x=(64, 10))
+    module = written.partition(".")[0]
+    assert (caught.value.code, caught.value.message) == (
+        "explain-module",
+        f"The functions of {module} are not explained",
+    )

@@ -33,6 +33,8 @@ LONGEST_EXPRESSION = 200
 DEEPEST_NESTING = 40
 LARGEST_NUMBER = 10**15
 NAMESPACES = ("torch", "F")
+# What people write before a function's name too: modules, not tensors.
+OTHER_MODULES = ("s1", "sumtoone", "np", "numpy", "nn", "math", "jnp", "tf")
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +158,9 @@ def _call(tree: ast.Call, depth: int) -> Node:
     assert isinstance(tree.func, ast.Attribute)
     name, receiver = tree.func.attr, tree.func.value
     form = receiver.id if isinstance(receiver, ast.Name) and receiver.id in NAMESPACES else "method"
+    if isinstance(receiver, ast.Name) and receiver.id in OTHER_MODULES:
+        near = name if name in SIGNATURES else "softmax"
+        raise UsageError("explain-module", module=receiver.id, piece=_callee(tree), name=near)
     known = {"torch": set(SIGNATURES) - METHOD_ONLY, "F": FUNCTIONAL, "method": set(SIGNATURES)}[form]
     if name not in known:
         raise UsageError("explain-function", piece=_callee(tree), hint=did_you_mean(name, sorted(known)))
