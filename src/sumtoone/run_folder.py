@@ -69,8 +69,7 @@ def new_folder(path: str | Path | None) -> Iterator[Path | None]:
 
 @contextmanager
 def unique_folder(parent: Path, stem: str) -> Iterator[Path]:
-    """Make ``parent/stem``, or ``stem-2`` and so on where it is taken; what was made and left empty goes again."""
-    made = not os.path.lexists(parent)
+    """Make ``parent/stem``, or ``stem-2`` and so on where it is taken; left empty by the block, it goes again."""
     for number in count(1):
         folder = parent / (stem if number == 1 else f"{stem}-{number}")
         with told(folder), suppress(FileExistsError):
@@ -82,8 +81,6 @@ def unique_folder(parent: Path, stem: str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             folder.rmdir()
-            if made:
-                parent.rmdir()
 
 
 @contextmanager
