@@ -17,8 +17,8 @@ import sumtoone as s1
 from expressions import outcome, random_case
 from sumtoone.errors import SumtooneError, UsageError
 from sumtoone.language import speaking
+from sumtoone.language.lines import cells, cut, wrapped
 from sumtoone.shapes import Explanation, explain
-from sumtoone.shapes.wording import cells, cut, wrapped
 
 SIZES = st.lists(st.sampled_from([0, 1, 2, 3, 5]), max_size=4).map(tuple)
 

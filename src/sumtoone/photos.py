@@ -96,7 +96,7 @@ def prepare(
     height, width, channels = (*image_shape, 1)[:3]
     if digits is None:
         digits = tuple(image_shape) == (28, 28)
-    name = limits.shown(image) if isinstance(image, str | Path) else f"<{type(image).__name__}>"
+    name = str(image) if isinstance(image, str | Path) else f"<{type(image).__name__}>"
     if digits:
         grey = np.asarray(_decoded(image, name, "L", _WORK, paper=None), dtype=np.float32)
         return np.repeat(_as_mnist(grey, (height, width), name).reshape(-1), channels)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sumtoone import __version__
 from sumtoone.data import conversion
 from sumtoone.data.dataset import checked_columns
 from sumtoone.data.preprocessing import Preprocessing
@@ -29,6 +28,7 @@ from sumtoone.network import Network, evaluating, fused, input_kind
 from sumtoone.options import TrainingOptions
 from sumtoone.run_folder import MOST_JSON, as_path, exists, held, new_folder, read_file, remove_parts, told
 from sumtoone.storage import json_from_bytes, json_to_bytes, tensors_from_bytes, tensors_to_bytes, write_atomically
+from sumtoone.version import __version__
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

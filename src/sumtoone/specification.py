@@ -11,12 +11,15 @@ from typing import Any
 from sumtoone.errors import SpecificationError, UsageError, raise_all
 from sumtoone.language import text
 from sumtoone.language.display import printable, quoted
+from sumtoone.language.lines import cut, listed
 
 ACTIVATIONS = ("sigmoid", "tanh", "relu", "gelu", "leaky-relu", "identity")
 
 LARGEST_SIZE = 10_000_000
 MOST_SIZES = 1_000
 MOST_PARAMETERS = 10_000_000_000
+# Of a description, in an error.
+_LONGEST = 60
 
 _DASHES = str.maketrans(dict.fromkeys("‐‑‒–—−", "-"))
 _OTHER_SEPARATORS = str.maketrans(dict.fromkeys(",;:/xX×>", "-"))
@@ -113,17 +116,12 @@ def plain_number(value: Any) -> Any:
         return value
 
 
-# So many names fit a line or two.
-_MOST_NAMED = 12
-
-
 def did_you_mean(given: object, known: Sequence[str]) -> str:
     """Return the hint for an unknown name: the nearest known one, or all of them, or the first of many."""
     near = difflib.get_close_matches(printable(given).lower().replace("_", "-"), known, n=1)
     if near:
         return text("specification.did-you-mean", guess=near[0])
-    more = [f"… ({len(known)})"] if len(known) > _MOST_NAMED else []
-    return text("specification.choose-one", known=", ".join([*known[:_MOST_NAMED], *more]))
+    return text("specification.choose-one", known=listed(known))
 
 
 def _parse(given: str) -> tuple[int, ...]:
@@ -137,11 +135,15 @@ def _parse(given: str) -> tuple[int, ...]:
     problems: list[SpecificationError] = []
     for place, part in enumerate(parts, start=1):
         if not part:
-            problems.append(SpecificationError("specification-gap", place=place, given=_short(given)))
+            problems.append(SpecificationError("specification-gap", place=place, given=cut(given, _LONGEST)))
         elif not (part.isascii() and part.isdigit()):
             problems.append(
                 SpecificationError(
-                    "specification-number", part=_short(part), place=place, given=_short(given), hint=_number_hint(part)
+                    "specification-number",
+                    part=cut(part, _LONGEST),
+                    place=place,
+                    given=cut(given, _LONGEST),
+                    hint=_number_hint(part),
                 )
             )
     raise_all(problems)
@@ -161,7 +163,7 @@ def _number_hint(part: str) -> str:
 
 def _size_problems(sizes: tuple[int, ...]) -> list[SpecificationError]:
     # A number of thousands of digits has no decimal form in Python.
-    given = _short("-".join(str(size) if abs(size) < 10**18 else "…" for size in sizes[:20]))
+    given = cut("-".join(str(size) if abs(size) < 10**18 else "…" for size in sizes[:20]), _LONGEST)
     if not sizes:
         return [SpecificationError("specification-empty")]
     if len(sizes) == 1:
@@ -192,7 +194,3 @@ def _dropout_problems(dropout: object) -> list[UsageError]:
     if isinstance(dropout, int | float) and not isinstance(dropout, bool) and 0 <= dropout < 1:
         return []
     return [UsageError("dropout-range", given=quoted(dropout))]
-
-
-def _short(string: str) -> str:
-    return string if len(string) <= 60 else string[:57] + "…"

@@ -17,7 +17,6 @@ from typing import Annotated, Any
 
 import typer
 
-from sumtoone import __version__
 from sumtoone.cli import data, evaluate, explain, predict, train
 from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, error_document, every_letter, on_command_line, warn
 from sumtoone.errors import SumtooneError, UsageError
@@ -25,6 +24,7 @@ from sumtoone.language import LANGUAGES, speak, text
 from sumtoone.language.display import printable
 from sumtoone.memory import is_lack_of_memory, lacking
 from sumtoone.specification import did_you_mean
+from sumtoone.version import __version__
 
 # A screen: 24 lines of 80 letters.
 LONGEST_WARNING = 1_920

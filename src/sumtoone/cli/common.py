@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from sumtoone.errors import SeveralErrors, SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, entries, language, speak, text
+from sumtoone.language.lines import broken, cells
 from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
@@ -141,25 +141,6 @@ def wrapped(words: str, stream: Any) -> str:
     return "\n".join(broken(line, width) for line in words.split("\n"))
 
 
-def broken(line: str, width: int) -> str:
-    """Return a line as several of at most ``width`` cells, broken between words; a word that is longer stays whole.
-
-    >>> print(broken("  try: a smaller learning rate", 20))
-      try: a smaller
-        learning rate
-    """
-    from rich.cells import cell_len
-
-    lines = [""]
-    margin = line[: len(line) - len(line.lstrip())] + "  "
-    for word in re.findall(r"\s*\S+", line):
-        if lines[-1] and cell_len(lines[-1] + word) > width:
-            lines.append(margin + word.lstrip())
-        else:
-            lines[-1] += word
-    return "\n".join(lines)
-
-
 def on_command_line(error: SumtooneError) -> SumtooneError:
     """Return an error about options of training as it is said here: ``--lr``, not ``lr``."""
     if isinstance(error, SeveralErrors):
@@ -244,17 +225,15 @@ class _HelpInLanguage:
 
 def _in_columns(records: Sequence[tuple[str, str]], width: int) -> str:
     """Return names and words as two columns that fit a width in cells: Hangul takes two a letter."""
-    from rich.cells import cell_len
-
-    column = min(max(cell_len(name) for name, _ in records) + 4, width - _NARROWEST)
+    column = min(max(cells(name) for name, _ in records) + 4, width - _NARROWEST)
     lines = []
     for name, words in records:
         head = f"  {name}"
         for line in broken(words, width - column).split("\n"):
-            if cell_len(head) > column - 2:
+            if cells(head) > column - 2:
                 lines.append(head)
                 head = ""
-            lines.append(head + " " * (column - cell_len(head)) + line.strip())
+            lines.append(head + " " * (column - cells(head)) + line.strip())
             head = ""
     return "".join(f"{line.rstrip()}\n" for line in lines)
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, broken, check_label
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label
 from sumtoone.errors import DataError, UsageError
 from sumtoone.language import text
+from sumtoone.language.display import printable
+from sumtoone.language.lines import broken
 from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def show(
     """Describe a data set, and picture some rows of it."""
     if split not in SPLITS:
         raise UsageError("source-split", given=split[:60], hint=did_you_mean(split[:60], SPLITS))
-    from sumtoone.data import limits, load
+    from sumtoone.data import load
 
     check_label(label, data)
     voice = Voice(as_json, quiet)
@@ -109,7 +111,7 @@ def show(
     facts = _description(dataset)
     voice.emit({**facts, "out": str(out) if out else None})
     sizes = "\t".join(str(number) for number in (*facts["rows"].values(), facts["features"], len(facts["classes"])))
-    voice.result(f"{limits.shown(dataset.name)}\t{sizes}" if out is None else str(out))
+    voice.result(f"{printable(dataset.name)}\t{sizes}" if out is None else str(out))
     voice.say(_summary(facts))
     if out is not None:
         voice.say(text("source.picture", path=out))
@@ -174,14 +176,12 @@ def _description(dataset: Dataset) -> dict[str, Any]:
 
 
 def _summary(facts: dict[str, Any]) -> str:
-    from sumtoone.data import limits
-
     least, most = facts["range"] or ("–", "–")
-    classes = [f"{limits.shown(row['class'])} ({sum(row[split] for split in SPLITS)})" for row in facts["classes"]]
+    classes = [f"{printable(row['class'])} ({sum(row[split] for split in SPLITS)})" for row in facts["classes"]]
     shape = "×".join(map(str, facts["image_shape"])) if facts["image_shape"] else text("source.no-shape")
     return text(
         "source.summary",
-        name=limits.shown(facts["name"]),
+        name=printable(facts["name"]),
         rows=sum(facts["rows"].values()),
         **facts["rows"],
         count=len(classes),
@@ -201,29 +201,25 @@ def _print_rows(voice: Voice, dataset: Dataset, shown: Split, most_rows: int = 8
     from rich.table import Table
     from rich.text import Text
 
-    from sumtoone.data import limits
-
     columns = min(dataset.features, most_columns)
     more = ["…"] if dataset.features > columns else []
     named = dataset.columns or [f"x{place}" for place in range(dataset.features)]
-    headings = [text("source.heading-class"), *(limits.shown(name) for name in named[:columns]), *more]
+    headings = [text("source.heading-class"), *(printable(name) for name in named[:columns]), *more]
     table = Table(*headings, box=box.SIMPLE_HEAD)
     for row, label in list(zip(shown.inputs.tolist(), shown.labels.tolist(), strict=True))[:most_rows]:
-        table.add_row(Text(limits.shown(dataset.classes[label])), *(f"{value:.4g}" for value in row[:columns]), *more)
+        table.add_row(Text(printable(dataset.classes[label])), *(f"{value:.4g}" for value in row[:columns]), *more)
     voice.console().print(table)
 
 
 def _print_dots(voice: Voice, dataset: Dataset, shown: Split) -> None:
     """Print the first shown images side by side in Braille dots, where the output has such letters."""
-    from sumtoone.data import limits
-
     console = voice.console()
     if "utf" not in console.encoding.lower():
         return
     blocks = [_dots(image, dataset.image_shape or ()) for image in shown.inputs[: max(1, console.width // 15)]]
     for lines in zip(*blocks, strict=True):
         voice.say(" ".join(lines).rstrip("\u2800 "))
-    names = (limits.shown(dataset.classes[label])[:14].ljust(14) for label in shown.labels[: len(blocks)].tolist())
+    names = (printable(dataset.classes[label])[:14].ljust(14) for label in shown.labels[: len(blocks)].tolist())
     voice.say(" ".join(names).rstrip())
 
 

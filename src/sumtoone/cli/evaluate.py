@@ -11,6 +11,7 @@ import typer
 from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, check_label, opened, warn
 from sumtoone.errors import DataError, UsageError
 from sumtoone.language import text
+from sumtoone.language.lines import listed
 from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _comparable(run: Run, dataset: Dataset) -> Dataset:
     places = {name: place for place, name in enumerate(run.classes)}
     unknown = [name for name in dataset.classes if name not in places]
     if unknown:
-        raise DataError("evaluate-classes", unknown=_listed(unknown), known=_listed(run.classes))
+        raise DataError("evaluate-classes", unknown=listed(unknown), known=listed(run.classes))
     kinds = text("cli.evaluate.floats"), text("cli.evaluate.bytes")
     trained, given = run.preprocessing.divisor != 1, dataset.train.inputs.dtype == torch.uint8
     if trained != given:
@@ -94,10 +95,6 @@ def _comparable(run: Run, dataset: Dataset) -> Dataset:
     parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
     parts = {part: Split(rows.inputs, numbers[rows.labels], rows.columns) for part, rows in parts.items()}
     return replace(dataset, classes=run.classes, **parts)
-
-
-def _listed(names: tuple[str, ...] | list[str], most: int = 12) -> str:
-    return ", ".join([*names[:most], *(["…"] if len(names) > most else [])])
 
 
 def _say(voice: Voice, report: Report) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sumtoone.language import text
 from sumtoone.language.display import printable
+from sumtoone.language.lines import cells, cut, flush_right, padded
 
 if TYPE_CHECKING:
     from sumtoone.evaluation import Confusion
@@ -34,7 +35,7 @@ def probability_bars(
     """
     width = max(width, _NARROWEST)
     names = _in_cells(classes, width // 3)
-    room = width - len("  ") - _cells(names[0]) - len("  ") - len(" ") - _PERCENT
+    room = width - len("  ") - cells(names[0]) - len("  ") - len(" ") - _PERCENT
     lines = []
     for name, probability in zip(names, probabilities, strict=True):
         bar = _bar(probability, room, blocks=blocks)
@@ -58,11 +59,11 @@ def confusion_table(confusion: Sequence[Sequence[int]], classes: Sequence[str], 
     counts = [[f"{count}" if count else "." for count in row] for row in confusion]
     widest = max(len(count) for row in counts for count in row)
     names = _in_cells(classes, width // 4)
-    column = min((width - _cells(names[0])) // len(classes), 2 + max(widest, *map(_cells, names)))
+    column = min((width - cells(names[0])) // len(classes), 2 + max(widest, *map(cells, names)))
     if column < widest + 1 or column < 3:
         return []
-    heads = [_right(_cut(name.rstrip(), column - 1), column) for name in names]
-    head = " " * _cells(names[0]) + "".join(heads)
+    heads = [flush_right(cut(name.rstrip(), column - 1), column) for name in names]
+    head = " " * cells(names[0]) + "".join(heads)
     body = [name + "".join(f"{count:>{column}}" for count in row) for name, row in zip(names, counts, strict=True)]
     return [head, *body]
 
@@ -82,27 +83,7 @@ def _bar(share: float, room: int, *, blocks: bool) -> str:
     return ("█" * whole + (_EIGHTHS[eighths] if eighths else "")).ljust(room)
 
 
-# --- text in cells: Hangul and other wide letters take two
-
-
-def _cells(string: str) -> int:
-    from rich.cells import cell_len
-
-    return cell_len(string)
-
-
 def _in_cells(names: Sequence[str], most: int) -> list[str]:
     """Return names made printable, cut to ``most`` cells and padded to one width."""
-    shown = [_cut(printable(name), most) for name in names]
-    widest = max(map(_cells, shown))
-    return [name + " " * (widest - _cells(name)) for name in shown]
-
-
-def _cut(string: str, most: int) -> str:
-    from rich.cells import set_cell_size
-
-    return string if _cells(string) <= most else set_cell_size(string, most - 1).rstrip() + "…"
-
-
-def _right(string: str, cells: int) -> str:
-    return " " * (cells - _cells(string)) + string
+    shown = [cut(printable(name), most) for name in names]
+    return [padded(name, max(map(cells, shown))) for name in shown]

@@ -16,6 +16,7 @@ import typer
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, module_in, option, warn
 from sumtoone.errors import DataError, DtypeError, ShapeError, TrainingError, UsageError
 from sumtoone.language import text
+from sumtoone.language.lines import listed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -213,8 +214,7 @@ def _odd_columns(dataset: Dataset) -> list[str]:
     numbering = [place for place in torch.nonzero(likely).flatten().tolist() if len(x[:, place].unique()) == len(x)]
     for code, places in (("numbering", numbering), ("constant", torch.nonzero(still).flatten().tolist())):
         if places:
-            names = [dataset.columns[place] for place in places[:_MOST_COLUMNS]]
-            shown = ", ".join([*names, *(["…"] if len(places) > len(names) else [])])
+            shown = listed([dataset.columns[place] for place in places], _MOST_COLUMNS)
             words.append(text(f"cli.train.{code}", names=shown, rows=f"{len(x):,}"))
     return words
 

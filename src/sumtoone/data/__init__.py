@@ -100,7 +100,7 @@ def _path(given: object) -> Path:
 
 
 def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: bool) -> Dataset:
-    from sumtoone.data import folders, idx, limits, npz, tables
+    from sumtoone.data import folders, idx, npz, tables
 
     try:
         if not os.fspath(given):
@@ -108,7 +108,7 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: boo
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         path.stat()
     except PermissionError:
-        raise DataError("data-permission", path=limits.shown(path)) from None
+        raise DataError("data-permission", path=path) from None
     except (OSError, ValueError) as error:
         raise _nothing_there(given, error) from None
     if path.is_dir():
@@ -121,15 +121,13 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: boo
         return npz.read(path, whole=whole)
     if tables.is_table(path):
         return tables.read(path, label=label, whole=whole)
-    raise DataError("source-kind", path=limits.shown(path))
+    raise DataError("source-kind", path=path)
 
 
 def _nothing_there(given: str | os.PathLike[str], error: OSError | ValueError) -> DataError:
     """Return the error for a path that leads nowhere; a bare word was more likely meant as a name."""
-    from sumtoone.data import limits
-
     word = str(given)
     if isinstance(given, str) and word and Path(word).name == word and not Path(word).suffix:
-        return DataError("source-unknown", given=limits.shown(word), hint=did_you_mean(word[:60], named.names()))
+        return DataError("source-unknown", given=word, hint=did_you_mean(word[:60], named.names()))
     what = error.strerror if isinstance(error, OSError) else str(error)
-    return DataError("source-missing", path=limits.shown(word), what=what)
+    return DataError("source-missing", path=word, what=what)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.data import conversion, limits
+from sumtoone.data import conversion
 from sumtoone.data.dataset import Dataset, checked_classes
 from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
 from sumtoone.errors import DataError, UsageError
@@ -18,35 +18,34 @@ def read(
     x: object, y: object, *, validation: object, test: object, name: str, classes: Sequence[str] | None
 ) -> Dataset:
     """Return the data set of arrays, as :meth:`Dataset.from_arrays` says."""
-    shown = limits.shown(name)
     try:
         columns = conversion.names(x)
         arrays, targets = {"x": conversion.plain(x)}, {}
-        labels, names = _numbered(y, classes, f"{shown}: y")
+        labels, names = _numbered(y, classes, f"{name}: y")
         for part, pair in (("validation", validation), ("test", test)):
             if pair is not None:
                 other_x, other_y = _pair(part, pair)
                 arrays[f"{part} x"] = other = conversion.plain(conversion.in_order(other_x, columns))
                 if other.shape[1:] != arrays["x"].shape[1:]:
                     shapes = {"train": arrays["x"].shape[1:], "other": other.shape[1:]}
-                    raise DataError("data-shapes", name=shown, part=part, **shapes)
-                where = f"{shown}: {part} y"
+                    raise DataError("data-shapes", name=name, part=part, **shapes)
+                where = f"{name}: {part} y"
                 if classes is None:
                     targets[part] = match_labels(other_y, names, part=part, where=where)
                 else:
                     targets[part] = _numbered(other_y, classes, where)[0]
-        rows = conversion.rows(arrays, shown)
+        rows = conversion.rows(arrays, name)
         inputs, image_shape = rows.pop("x")
         for key, (values, _) in rows.items():
             if values.dtype != inputs.dtype:
-                raise DataError("data-npz-types", path=shown, key=key, kind=values.dtype, train=inputs.dtype)
+                raise DataError("data-npz-types", path=name, key=key, kind=values.dtype, train=inputs.dtype)
         # Rows that nobody else can write to; what is cut from them is a copy.
         pairs: dict[str, Pair] = {"train": (inputs if len(targets) < 2 else _own(inputs, arrays["x"]), labels)}
         for part, numbers in targets.items():
             pairs[part] = _own(rows[f"{part} x"][0], arrays[f"{part} x"]), numbers
         return assemble(name, pairs, classes=names, image_shape=image_shape, columns=columns)
     except MemoryError:
-        raise DataError("data-memory", path=shown) from None
+        raise DataError("data-memory", path=name) from None
 
 
 def _own(values: NDArray[Any], given: NDArray[Any]) -> NDArray[Any]:
@@ -73,5 +72,5 @@ def _numbered(y: object, classes: Sequence[str] | None, where: str) -> tuple[NDA
         places = {str(place): place for place in range(len(names))} | {"False": 0, "True": 1}
     for label in met:
         if places.get(label, len(names)) >= len(names):
-            raise DataError("array-classes", where=where, label=limits.shown(label), count=len(names))
+            raise DataError("array-classes", where=where, label=label, count=len(names))
     return np.array([places[label] for label in met], np.int64)[labels], names

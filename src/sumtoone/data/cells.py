@@ -66,23 +66,21 @@ _WITH_COMMA = re.compile(rf"{_SIGN}[\d.,]*,[\d.,]*{_END}")
 
 def checked_columns(path: Path, names: Sequence[str], label: str) -> list[str]:
     """Return the names of the feature columns."""
-    place = limits.shown(path)
     if len(names) > limits.MOST_COLUMNS:
-        raise DataError("data-table-wide", path=place, count=len(names), limit=limits.MOST_COLUMNS)
+        raise DataError("data-table-wide", path=path, count=len(names), limit=limits.MOST_COLUMNS)
     counts: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         if _UNNAMED.fullmatch(name):
-            raise DataError("data-table-unnamed", path=place, column=number)
+            raise DataError("data-table-unnamed", path=path, column=number)
         counts[name] = counts.get(name, 0) + 1
         if counts[name] > 1:
-            raise DataError("data-table-twice", path=place, column=limits.shown(name))
-    shown = [limits.shown(name) for name in names]
+            raise DataError("data-table-twice", path=path, column=name)
     if label not in counts:
-        listed, hint = limits.shown(", ".join(shown)), did_you_mean(label, shown[:1000])
-        raise DataError("data-table-label", path=place, label=limits.shown(label), columns=listed, hint=hint)
+        hint = did_you_mean(label, names[:1000])
+        raise DataError("data-table-label", path=path, label=label, columns=", ".join(names), hint=hint)
     features = [name for name in names if name not in (label, "split")]
     if not features:
-        raise DataError("data-table-features", path=place, columns=", ".join(shown))
+        raise DataError("data-table-features", path=path, columns=", ".join(names))
     return features
 
 
@@ -107,8 +105,8 @@ def numbers(path: Path, name: str, before: int, column: Any, mark: str = POINT) 
     from pyarrow import compute
 
     def refuse(code: str, place: int) -> DataError:
-        value = limits.shown(repr(column[place].as_py()))
-        return DataError(code, path=limits.shown(path), column=limits.shown(name), row=before + place + 1, value=value)
+        value = repr(column[place].as_py())
+        return DataError(code, path=path, column=name, row=before + place + 1, value=value)
 
     if column.null_count:
         raise refuse("data-table-missing", column.is_null().index(True).as_py())
@@ -152,8 +150,8 @@ def _check_identifiers(path: Path, name: str, column: Any, values: NDArray[np.fl
             continue
         other = seen.setdefault(float(written), written)
         if int(other) != int(written):
-            where = {"path": limits.shown(path), "key": limits.shown(name), "column": limits.shown(name)}
-            raise DataError("array-precision", **where, one=limits.shown(other), other=limits.shown(written))
+            where = {"path": path, "key": name, "column": name}
+            raise DataError("array-precision", **where, one=other, other=written)
 
 
 def marks_in(column: Any) -> set[str]:

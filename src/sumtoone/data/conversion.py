@@ -16,6 +16,7 @@ from torch.utils.dlpack import from_dlpack
 
 from sumtoone.data import limits
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError
+from sumtoone.language.lines import listed
 
 # From here on float32 holds no longer every whole number, below the other one no longer every digit.
 _WHOLE = 2**24
@@ -69,14 +70,14 @@ def rows(arrays: Mapping[str, NDArray[Any]], path: object) -> dict[str, tuple[ND
     DtypeError
         If it holds something else than numbers.
     """
-    found = {key: _rows(array, limits.shown(path), key) for key, array in arrays.items()}
+    found = {key: _rows(array, path, key) for key, array in arrays.items()}
     if len({values.dtype for values, _ in found.values()} - {np.dtype(np.uint8)}) > 1:
-        found = {key: _rows(array, limits.shown(path), key, wide=True) for key, array in arrays.items()}
+        found = {key: _rows(array, path, key, wide=True) for key, array in arrays.items()}
     return found
 
 
 def _rows(
-    value: NDArray[Any], place: str, key: str, *, wide: bool = False
+    value: NDArray[Any], place: object, key: str, *, wide: bool = False
 ) -> tuple[NDArray[Any], tuple[int, ...] | None]:
     if value.ndim == 4 and value.shape[1] == 1 and value.shape[3] != 1:
         # PyTorch has the channels first: one of them is none.
@@ -128,7 +129,7 @@ def places(held: Sequence[str], wanted: Sequence[str]) -> NDArray[np.int64]:
     known = set(wanted)
     extra = [name for name in held if name not in known]
     if missing or extra:
-        raise DataError("data-columns", missing=_listed(missing), extra=_listed(extra), columns=_listed(wanted))
+        raise DataError("data-columns", missing=listed(missing), extra=listed(extra), columns=listed(wanted))
     return np.array([place[name] for name in wanted], np.int64)
 
 
@@ -140,11 +141,6 @@ def in_order(frame: Any, columns: Sequence[str] | None, besides: Sequence[str] =
     known, left = set(columns), set(besides)
     places([name for name in held if name in known or name not in left], columns)
     return frame[list(columns)] if hasattr(frame, "iloc") else frame.select(list(columns))
-
-
-def _listed(names: Sequence[str], most: int = 12) -> str:
-    shown = [limits.shown(name) for name in names[:most]]
-    return limits.shown(", ".join([*shown, *([f"… ({len(names)})"] if len(names) > most else [])]) or "-")
 
 
 def one_for_each(labels: NDArray[Any]) -> NDArray[Any]:
@@ -238,7 +234,7 @@ def _from_pandas(value: Any) -> NDArray[Any]:
 # --- to floating-point numbers
 
 
-def _as_float(values: NDArray[Any], place: str, key: str, *, wide: bool) -> NDArray[Any]:
+def _as_float(values: NDArray[Any], place: object, key: str, *, wide: bool) -> NDArray[Any]:
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind == "O":
@@ -278,7 +274,9 @@ def far_columns(values: NDArray[Any]) -> NDArray[np.bool_]:
     return far
 
 
-def check_apart(values: NDArray[Any], far: NDArray[np.bool_], place: str, key: str, names: Sequence[str] = ()) -> None:
+def check_apart(
+    values: NDArray[Any], far: NDArray[np.bool_], place: object, key: str, names: Sequence[str] = ()
+) -> None:
     """Refuse a column (N, D) where different values, large or tiny, are one in float32.
 
     Of ``far`` columns after their mean is taken off in float64.
@@ -317,7 +315,7 @@ def moments(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float
     return means + rest, np.sqrt(np.maximum(second / count - rest**2, 0.0))
 
 
-def _from_objects(values: NDArray[Any], place: str, key: str) -> NDArray[Any]:
+def _from_objects(values: NDArray[Any], place: object, key: str) -> NDArray[Any]:
     """Return Python's numbers as float64, or refuse the first object that is none."""
     flat = np.empty(values.size, np.float64)
     for number, value in enumerate(values.flat):
@@ -329,5 +327,5 @@ def _from_objects(values: NDArray[Any], place: str, key: str) -> NDArray[Any]:
             flat[number] = float(value)  # type: ignore[arg-type]
         except (OverflowError, TypeError, ValueError):
             where = {"path": place, "key": key, "row": row + 1, "column": column + 1}
-            raise DataError("data-npz-finite", **where, value=limits.shown(value)) from None
+            raise DataError("data-npz-finite", **where, value=value) from None
     return flat.reshape(values.shape)

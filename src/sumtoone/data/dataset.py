@@ -156,7 +156,7 @@ class Dataset:
     def __post_init__(self) -> None:
         for what in ("name", "source", "label"):
             if not _is_text(getattr(self, what)):
-                raise DataError("dataset-text", what=what, value=limits.shown(repr(getattr(self, what))))
+                raise DataError("dataset-text", what=what, value=repr(getattr(self, what)))
         object.__setattr__(self, "classes", checked_classes(self.classes))
         for part in ("train", "validation", "test"):
             self._check_split(part, getattr(self, part))
@@ -166,7 +166,7 @@ class Dataset:
     def _check_split(self, part: str, split: object) -> None:
         if not isinstance(split, Split):
             raise DtypeError("dataset-tensor", what=part, kind=conversion.described(split))
-        name, inputs = limits.shown(self.name), self.train.inputs
+        name, inputs = self.name, self.train.inputs
         if split.inputs.shape[1] != inputs.shape[1]:
             raise DataError("data-shapes", name=name, part=part, train=inputs.shape[1], other=split.inputs.shape[1])
         if split.inputs.dtype != inputs.dtype:
@@ -291,7 +291,7 @@ def checked_classes(classes: object) -> tuple[str, ...]:
     seen: set[str] = set()
     for place, name in enumerate(classes):
         if not isinstance(name, str) or not is_name(name) or name in seen:
-            shown = limits.shown(repr(name)) if isinstance(name, str) else type(name).__name__
+            shown = repr(name) if isinstance(name, str) else type(name).__name__
             raise DataError("dataset-classes", value=shown, place=place, limit=limits.LONGEST_NAME)
         seen.add(name)
     return tuple(map(str, classes))
@@ -314,6 +314,6 @@ def _checked_shape(shape: object, features: int) -> tuple[int, ...]:
     sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
     whole = all(isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0 for size in sizes)
     if len(sizes) not in (2, 3) or not whole or math.prod(map(int, sizes)) != features:
-        given = limits.shown(sizes) if whole and sizes else type(shape).__name__
+        given = sizes if whole and sizes else type(shape).__name__
         raise ShapeError("dataset-image-shape", given=given, features=features)
     return tuple(map(int, sizes))

@@ -34,7 +34,7 @@ def read(path: Path, label: str) -> Read:
         dialect = dialects.find(path, label)
         features = cells.checked_columns(path, dialect.names, label)
         if dialect.empty:
-            raise DataError("data-rows", name=limits.shown(path), part="train", count=0, limit=limits.MOST_ROWS)
+            raise DataError("data-rows", name=path, part="train", count=0, limit=limits.MOST_ROWS)
         try:
             return _read(path, dialect, features, label, cells.POINT)
         except DataError as error:
@@ -97,7 +97,7 @@ def _rows(path: Path, dialect: Dialect) -> Iterator[Iterable[Any]]:
             raise
         row = ragged[0]
         counts = {"wanted": row.expected_columns, "count": row.actual_columns}
-        raise DataError("data-table-ragged", path=limits.shown(path), row=row.number, **counts) from None
+        raise DataError("data-table-ragged", path=path, row=row.number, **counts) from None
 
 
 def _join(
@@ -114,7 +114,7 @@ def _join(
     for batch in rows:
         columns = np.stack([cells.numbers(path, name, before, batch.column(name), mark) for name in features], axis=1)
         far, narrow = conversion.far_columns(columns), columns.astype(np.float32)
-        conversion.check_apart(columns, far, limits.shown(path), limits.shown(", ".join(features)), features)
+        conversion.check_apart(columns, far, path, ", ".join(features), features)
         # A part of the rows may be all the same where the whole is not.
         far |= np.abs(narrow).min(axis=0, initial=np.inf) > conversion.FAR * np.ptp(columns, axis=0)
         if not wide and (narrow[:, far] != columns[:, far]).any():
@@ -130,7 +130,7 @@ def _join(
     del blocks
     if wide:
         far, narrow = conversion.far_columns(inputs), inputs.astype(np.float32)
-        conversion.check_apart(inputs, far, limits.shown(path), limits.shown(", ".join(features)), features)
+        conversion.check_apart(inputs, far, path, ", ".join(features), features)
         if (narrow[:, far] == inputs[:, far]).all():
             inputs = narrow
     return inputs, features, cells.together(labels), cells.together(parts) if split else None

@@ -23,6 +23,7 @@ from typing import IO, Any, BinaryIO, cast
 from sumtoone.data import limits
 from sumtoone.errors import DataError
 from sumtoone.language import text
+from sumtoone.language.display import printable
 
 # Of text, at a time; a header must fit.
 _BLOCK = 2**20
@@ -107,7 +108,7 @@ def find(path: Path, label: str) -> Dialect:
     delimiter = told[1] if told else _delimiter(path, header, label)
     names, rows, length = _cut(header, delimiter)
     if not names:
-        raise DataError("data-rows", name=limits.shown(path), part="train", count=0, limit=limits.MOST_ROWS)
+        raise DataError("data-rows", name=path, part="train", count=0, limit=limits.MOST_ROWS)
     start = len((lines[:skipped] + header[:length]).encode())
     return Dialect(
         encoding,
@@ -165,7 +166,7 @@ def _recoded(path: Path, stream: IO[bytes], encoding: str) -> Iterator[bytes]:
         except UnicodeError as error:
             if isinstance(error, UnicodeDecodeError):
                 lines += error.object[: error.start].count(b"\n")
-            raise DataError("data-csv-encoding", path=limits.shown(path), line=lines, readings="-") from None
+            raise DataError("data-csv-encoding", path=path, line=lines, readings="-") from None
         lines += piece.count(b"\n")
         if plain and piece:
             yield piece
@@ -193,7 +194,7 @@ def _unpacked(path: Path, raw: BinaryIO) -> Iterator[IO[bytes]]:
             archive = stack.enter_context(zipfile.ZipFile(raw))
             inside = [member for member in archive.infolist() if not _is_litter(member)]
             if len(inside) != 1:
-                raise DataError("data-csv-archive", path=limits.shown(path), count=len(inside))
+                raise DataError("data-csv-archive", path=path, count=len(inside))
             stream = stack.enter_context(archive.open(inside[0]))
         else:
             yield raw
@@ -257,10 +258,10 @@ def _guessed(path: Path, sample: bytes, line: int) -> str:
     best = min((match.chaos for match in found), default=0.0)
     readings = {str(match): match.encoding for match in found if match.chaos <= best + _NEAR}
     if len(readings) != 1:
-        shown = [f"{name}: {limits.shown(each.split(chr(10))[0][:40])}" for each, name in list(readings.items())[:4]]
-        raise DataError("data-csv-encoding", path=limits.shown(path), line=line, readings="; ".join(shown) or "-")
+        shown = [f"{name}: {printable(each.split(chr(10))[0][:40])}" for each, name in list(readings.items())[:4]]
+        raise DataError("data-csv-encoding", path=path, line=line, readings="; ".join(shown) or "-")
     encoding = next(iter(readings.values()))
-    warnings.warn(text("source.encoding-guessed", path=limits.shown(path), encoding=encoding), stacklevel=2)
+    warnings.warn(text("source.encoding-guessed", path=path, encoding=encoding), stacklevel=2)
     return encoding
 
 
@@ -286,7 +287,7 @@ def _delimiter(path: Path, header: str, label: str) -> str:
         right = [delimiter for delimiter in right if delimiter != " "] or right
         if len(right) > 1 and "," not in right:
             shown = ", ".join(map(repr, right))
-            raise DataError("data-csv-delimiter", path=limits.shown(path), delimiters=shown)
+            raise DataError("data-csv-delimiter", path=path, delimiters=shown)
         if right:
             return "," if "," in right else right[0]
     return ","

@@ -52,14 +52,14 @@ def _parts(path: Path) -> dict[str, Path]:
     for entry in found:
         name = part_named(entry.name)
         if name in parts:
-            raise DataError("data-folder-twice", path=limits.shown(entry), other=limits.shown(parts[name]), part=name)
+            raise DataError("data-folder-twice", path=entry, other=parts[name], part=name)
         parts[name] = entry
     if "train" not in parts or not any(map(limits.is_folder, _inside(parts["train"]))):
         return {"train": path}
     for name, folder in parts.items():
         if name not in PARTS:
             hint = did_you_mean(name, PARTS)
-            raise DataError("data-folder-part", path=limits.shown(folder), parts=", ".join(PARTS), hint=hint)
+            raise DataError("data-folder-part", path=folder, parts=", ".join(PARTS), hint=hint)
     return parts
 
 
@@ -75,12 +75,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     from sumtoone.data import images
 
-    name = limits.shown(path)
     codes = images.Codes("data-image-kind", "data-image-broken", "data-image-pixels")
-    with limits.open_regular(path) as file, images.decoding(name, codes):
+    with limits.open_regular(path) as file, images.decoding(path, codes):
         picture = images.opened(file)
         if picture is None:
-            raise DataError("data-image-kind", path=name, formats=", ".join(images.FORMATS))
+            raise DataError("data-image-kind", path=path, formats=", ".join(images.FORMATS))
         with picture:
             pixels = images.pixels(picture)
             return images.turned(pixels, images.orientation(picture))
@@ -95,16 +94,16 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
     files: list[tuple[str, Path]] = []
     for entry in limits.entries(folder):
         if not limits.is_folder(entry):
-            raise DataError("data-folder-stray", path=limits.shown(entry))
+            raise DataError("data-folder-stray", path=entry)
         inside = limits.entries(entry)
         if not inside:
-            raise DataError("data-folder-empty", path=limits.shown(entry))
+            raise DataError("data-folder-empty", path=entry)
         for file in inside:
             if limits.is_folder(file):
-                raise DataError("data-folder-deep", path=limits.shown(file), folder=limits.shown(entry))
+                raise DataError("data-folder-deep", path=file, folder=entry)
             files.append((entry.name, file))
     if not files:
-        raise DataError("data-folder-no-classes", path=limits.shown(folder))
+        raise DataError("data-folder-no-classes", path=folder)
     return files
 
 
@@ -118,17 +117,17 @@ def _stacked(paths: list[Path]) -> NDArray[Any]:
             first, second = ("{1} x {0}".format(*picture.shape) for picture in (images[0], image))
             raise DataError(
                 "data-image-sizes",
-                path=limits.shown(paths[0]),
+                path=paths[0],
                 size=first,
-                other=limits.shown(path),
+                other=path,
                 other_size=second,
             )
         if image.size > limits.MOST_FEATURES:
             count = {"count": image.size, "limit": limits.MOST_FEATURES}
-            raise DataError("data-features", name=limits.shown(path), **count)
+            raise DataError("data-features", name=path, **count)
         size += image.nbytes
         if size > limits.MOST_BYTES:
-            raise DataError("data-too-large", path=limits.shown(path.parent), size=size, limit=limits.MOST_BYTES)
+            raise DataError("data-too-large", path=path.parent, size=size, limit=limits.MOST_BYTES)
         images.append(image)
     if all(image.ndim == 2 for image in images):
         return np.stack(images)

@@ -61,7 +61,7 @@ def read_array(path: Path) -> NDArray[np.uint8]:
             if compressed:
                 limits.check_ratio(path, claimed, size)
             elif header + claimed != size:
-                raise DataError("data-size", path=limits.shown(path), claimed=claimed, held=size - header)
+                raise DataError("data-size", path=path, claimed=claimed, held=size - header)
             return limits.read_claimed(path, stream, claimed).reshape(shape)
 
 
@@ -100,15 +100,13 @@ def read_folder(
     images, raw, where = _read_pair(path, files, f"{stem}train")
     labels, numbers = number_labels(raw, where=where)
     if classes is not None and len(classes) != len(numbers):
-        raise DataError("data-class-names", path=limits.shown(where), names=len(classes), labels=len(numbers))
+        raise DataError("data-class-names", path=where, names=len(classes), labels=len(numbers))
     pairs: dict[str, Pair] = {"train": (_rows(images, transpose), labels)}
     for part in (f"{stem}t10k", f"{stem}test"):
         if "test" not in pairs and any(file.startswith(f"{part}-") for file in files):
             others, raw, where = _read_pair(path, files, part)
             if others.shape[1:] != images.shape[1:]:
-                raise DataError(
-                    "data-shapes", name=limits.shown(path), part="test", train=images.shape[1:], other=others.shape[1:]
-                )
+                raise DataError("data-shapes", name=path, part="test", train=images.shape[1:], other=others.shape[1:])
             pairs["test"] = _rows(others, transpose), match_labels(raw, numbers, part="test", where=where)
     height, width = images.shape[1:]
     return assemble(
@@ -130,18 +128,18 @@ def _inner(entry: Path) -> Path:
 def _read_shape(path: Path, stream: IO[bytes]) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise DataError("data-idx-magic", path=limits.shown(path), found=magic.hex(" ") or "-")
+        raise DataError("data-idx-magic", path=path, found=magic.hex(" ") or "-")
     kind, dimensions = magic[2], magic[3]
     if kind != _UNSIGNED_BYTE:
-        raise DataError("data-idx-type", path=limits.shown(path), kind=f"0x{kind:02x}")
+        raise DataError("data-idx-type", path=path, kind=f"0x{kind:02x}")
     if dimensions not in (1, 3):
-        raise DataError("data-idx-dimensions", path=limits.shown(path), wanted="1, 3", count=dimensions)
+        raise DataError("data-idx-dimensions", path=path, wanted="1, 3", count=dimensions)
     sizes = stream.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
-        raise DataError("data-size", path=limits.shown(path), claimed=4 * dimensions, held=len(sizes))
+        raise DataError("data-size", path=path, claimed=4 * dimensions, held=len(sizes))
     shape = tuple(np.frombuffer(sizes, ">u4").tolist())
     if 0 in shape:
-        raise DataError("data-idx-shape", path=limits.shown(path), shape=shape)
+        raise DataError("data-idx-shape", path=path, shape=shape)
     return shape
 
 
@@ -155,10 +153,10 @@ def _read_pair(folder: Path, files: dict[str, Path], part: str) -> tuple[NDArray
 def _read_one(folder: Path, files: dict[str, Path], name: str, *, dimensions: int) -> tuple[NDArray[np.uint8], Path]:
     path = files.get(name) or files.get(f"{name}.gz")
     if path is None:
-        raise DataError("data-idx-missing", folder=limits.shown(folder), file=name)
+        raise DataError("data-idx-missing", folder=folder, file=name)
     array = read_array(path)
     if array.ndim != dimensions:
-        raise DataError("data-idx-dimensions", path=limits.shown(path), wanted=dimensions, count=array.ndim)
+        raise DataError("data-idx-dimensions", path=path, wanted=dimensions, count=array.ndim)
     return array, path
 
 

@@ -101,7 +101,7 @@ _SIGNATURES = (
 
 
 @contextmanager
-def decoding(name: str, codes: Codes) -> Iterator[None]:
+def decoding(name: object, codes: Codes) -> Iterator[None]:
     """Turn whatever Pillow raises about a picture into a ``DataError`` of one of these codes."""
     try:
         yield
@@ -114,7 +114,7 @@ def decoding(name: str, codes: Codes) -> Iterator[None]:
     except Exception as error:
         # What decoders raise on hostile bytes is open-ended.
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(codes.broken, path=name, what=limits.shown(what)) from None
+        raise DataError(codes.broken, path=name, what=what) from None
 
 
 def check_size(size: tuple[int, int], most: int = limits.MOST_PIXELS) -> None:

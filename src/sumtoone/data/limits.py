@@ -49,21 +49,6 @@ Result = TypeVar("Result")
 _HIDDEN = ("desktop.ini", "thumbs.db", "__macosx", "icon\r")
 
 
-def shown(value: object) -> str:
-    """Return a path or value as one short line that a terminal can print.
-
-    >>> shown("pictures/cat.png"), shown("a" + chr(27) + "b")
-    ('pictures/cat.png', "'a\\\\x1bb'")
-    """
-    try:
-        string = str(value)
-    except (ValueError, RecursionError):
-        # A whole number of thousands of digits, or lists in lists without end.
-        string = type(value).__name__
-    string = string if len(string) <= 300 else string[:150] + "…" + string[-149:]
-    return string if string.isprintable() else repr(string)
-
-
 @contextmanager
 def foreign(path: Path, code: str) -> Iterator[None]:
     """Turn whatever a library raises about a file's bytes into ``DataError(code)``.
@@ -77,7 +62,7 @@ def foreign(path: Path, code: str) -> Iterator[None]:
         raise
     except Exception as error:
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(code, path=shown(path), what=shown(what)) from None
+        raise DataError(code, path=path, what=what) from None
 
 
 def within_memory(
@@ -90,7 +75,7 @@ def within_memory(
         try:
             return reader(path, *arguments, **options)
         except MemoryError:
-            raise DataError("data-memory", path=shown(path)) from None
+            raise DataError("data-memory", path=path) from None
 
     return guarded
 
@@ -108,11 +93,11 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     with reached(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DataError("data-not-file", path=shown(path), kind=_kind(status.st_mode))
+            raise DataError("data-not-file", path=path, kind=_kind(status.st_mode))
         if status.st_size == 0:
-            raise DataError("data-empty-file", path=shown(path))
+            raise DataError("data-empty-file", path=path)
         if status.st_size > MOST_BYTES:
-            raise DataError("data-too-large", path=shown(path), size=status.st_size, limit=MOST_BYTES)
+            raise DataError("data-too-large", path=path, size=status.st_size, limit=MOST_BYTES)
         file = path.open("rb")
     with file:
         yield file
@@ -123,7 +108,7 @@ def entries(folder: Path) -> list[Path]:
     with reached(folder):
         if not is_folder(folder):
             folder.stat()
-            raise DataError("data-not-folder", path=shown(folder))
+            raise DataError("data-not-folder", path=folder)
         found = [entry for entry in folder.iterdir() if not _is_hidden(entry.name)]
     return sorted(found, key=lambda entry: entry.name)
 
@@ -133,7 +118,7 @@ def is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except PermissionError:
-        raise DataError("data-permission", path=shown(path)) from None
+        raise DataError("data-permission", path=path) from None
     except (OSError, ValueError):
         return False
 
@@ -148,9 +133,9 @@ def size_of(file: IO[bytes]) -> int:
 def check_ratio(path: Path, claimed: int, compressed: int) -> None:
     """Refuse a claim of more bytes than memory should hold, or than the compressed bytes can expand to."""
     if claimed > MOST_BYTES:
-        raise DataError("data-too-large", path=shown(path), size=claimed, limit=MOST_BYTES)
+        raise DataError("data-too-large", path=path, size=claimed, limit=MOST_BYTES)
     if claimed > MOST_RATIO * compressed:
-        raise DataError("data-ratio", path=shown(path), claimed=claimed, compressed=compressed, limit=MOST_RATIO)
+        raise DataError("data-ratio", path=path, claimed=claimed, compressed=compressed, limit=MOST_RATIO)
 
 
 def read_claimed(path: Path, stream: IO[bytes], claimed: int) -> NDArray[np.uint8]:
@@ -163,9 +148,9 @@ def read_claimed(path: Path, stream: IO[bytes], claimed: int) -> NDArray[np.uint
     if held == claimed:
         held += _fill(stream, np.empty(_CHUNK, np.uint8))
     if held >= claimed + _CHUNK:
-        raise DataError("data-size-more", path=shown(path), claimed=claimed, held=held)
+        raise DataError("data-size-more", path=path, claimed=claimed, held=held)
     if held != claimed:
-        raise DataError("data-size", path=shown(path), claimed=claimed, held=held)
+        raise DataError("data-size", path=path, claimed=claimed, held=held)
     return content
 
 
@@ -192,13 +177,13 @@ def reached(path: Path) -> Iterator[None]:
     except SumtooneError:
         raise
     except (FileNotFoundError, NotADirectoryError):
-        raise DataError("data-missing-path", path=shown(path)) from None
+        raise DataError("data-missing-path", path=path) from None
     except PermissionError:
-        raise DataError("data-permission", path=shown(path)) from None
+        raise DataError("data-permission", path=path) from None
     except (OSError, ValueError) as error:
         # Too long a name, a loop of links, a zero byte in the path.
         what = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError("data-unreachable", path=shown(path), what=what) from None
+        raise DataError("data-unreachable", path=path, what=what) from None
 
 
 def _is_hidden(name: str) -> bool:

@@ -57,27 +57,26 @@ def read(path: Path, *, whole: bool = False) -> Dataset:
         If the file cannot be read as such an archive, or the arrays make no data set.
     """
     arrays = _read_arrays(path)
-    place = limits.shown(path)
     parts = [part for part in ("test", "validation") if f"x_{part}" in arrays or f"y_{part}" in arrays]
     for part in parts:
         x = f"x_{part}"
         for key in (x, f"y_{part}"):
             if key not in arrays:
-                raise DataError("data-npz-missing", path=place, key=key, keys=", ".join(arrays))
+                raise DataError("data-npz-missing", path=path, key=key, keys=", ".join(arrays))
         if arrays[x].shape[1:] != arrays["x"].shape[1:]:
             shapes = {"train": arrays["x"].shape[1:], "other": arrays[x].shape[1:]}
-            raise DataError("data-shapes", name=place, part=part, **shapes)
+            raise DataError("data-shapes", name=path, part=part, **shapes)
     # Each goes when its rows are made of it.
     raw = {key: conversion.plain(arrays.pop(key)) for key in ("x", *(f"x_{part}" for part in parts))}
     for key, array in raw.items():
         if array.dtype.kind not in "biuf":
-            raise DataError("data-npz-type", path=place, key=key, kind=array.dtype)
+            raise DataError("data-npz-type", path=path, key=key, kind=array.dtype)
     rows = conversion.rows(raw, path)
     del raw
     inputs, image_shape = rows.pop("x")
     for key, (values, _) in rows.items():
         if values.dtype != inputs.dtype:
-            raise DataError("data-npz-types", path=place, key=key, kind=values.dtype, train=inputs.dtype)
+            raise DataError("data-npz-types", path=path, key=key, kind=values.dtype, train=inputs.dtype)
     raw_labels = {"train": (arrays["y"], f"{path}: y")}
     raw_labels |= {part: (arrays[f"y_{part}"], f"{path}: y_{part}") for part in parts}
     labels, classes = number_parts(raw_labels, whole=whole)
@@ -103,7 +102,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
                     arrays[key] = conversion.one_for_each(array) if key.startswith("y") else array
     for key in ("x", "y"):
         if key not in arrays:
-            raise DataError("data-npz-missing", path=limits.shown(path), key=key, keys=", ".join(arrays) or "-")
+            raise DataError("data-npz-missing", path=path, key=key, keys=", ".join(arrays) or "-")
     return arrays
 
 
@@ -117,23 +116,23 @@ def _check_directory(path: Path, file: IO[bytes]) -> None:
     large = int.from_bytes(tail[end + 12 : end + 16], "little") > _LARGEST_DIRECTORY
     # The 64-bit form of the list is for archives beyond our limits.
     if end >= 0 and (large or tail[max(0, end - 20) : end].startswith(b"PK\6\7")):
-        raise DataError("data-npz-directory", path=limits.shown(path), limit=_LARGEST_DIRECTORY)
+        raise DataError("data-npz-directory", path=path, limit=_LARGEST_DIRECTORY)
 
 
 def _check_member(path: Path, member: zipfile.ZipInfo, names: list[str]) -> None:
-    place, name = limits.shown(path), limits.shown(member.filename)
+    name = member.filename
     meant = _MEANT.get(member.filename.removesuffix(".npy"))
     if meant is None or not member.filename.endswith(".npy"):
         hint = did_you_mean(member.filename[:60].removesuffix(".npy"), KEYS)
-        raise DataError("data-npz-key", path=place, key=name, keys=", ".join(KEYS), hint=hint)
+        raise DataError("data-npz-key", path=path, key=name, keys=", ".join(KEYS), hint=hint)
     # Two names of one array: to take either would be a guess.
     count = sum(_MEANT.get(other.removesuffix(".npy")) == meant for other in names)
     if count > 1:
-        raise DataError("data-npz-duplicate", path=place, key=name, count=count)
+        raise DataError("data-npz-duplicate", path=path, key=name, count=count)
     if member.flag_bits & 1:
-        raise DataError("data-npz-encrypted", path=place, key=name)
+        raise DataError("data-npz-encrypted", path=path, key=name)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError("data-npz-compression", path=place, key=name, method=member.compress_type)
+        raise DataError("data-npz-compression", path=path, key=name, method=member.compress_type)
 
 
 def _read_member(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[Any]:
@@ -141,17 +140,17 @@ def _read_member(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[
     start = io.BytesIO(stream.read(_LARGEST_HEADER + 64))
     version = np.lib.format.read_magic(start)
     if version not in ((1, 0), (2, 0)):
-        raise DataError("data-npz-version", path=limits.shown(path), key=key, version=".".join(map(str, version)))
+        raise DataError("data-npz-version", path=path, key=key, version=".".join(map(str, version)))
     length = int.from_bytes(start.read(2 if version == (1, 0) else 4), "little")
     if length > _LARGEST_HEADER:
         raise ValueError(f"{length} > {_LARGEST_HEADER}")
     shape, fortran, descr = _parsed(start.read(length).decode("latin1"))
     dtype = np.dtype(descr) if _PLAIN_TYPE.fullmatch(descr) else None
     if dtype is None or dtype.kind not in "biufSU" or dtype.itemsize == 0:
-        raise DataError("data-npz-kind", path=limits.shown(path), key=key, kind=dtype or limits.shown(descr))
+        raise DataError("data-npz-kind", path=path, key=key, kind=dtype or descr)
     claimed, held = math.prod(shape) * dtype.itemsize, size - start.tell()
     if claimed != held or min(shape, default=0) < 0:
-        raise DataError("data-npz-size", path=limits.shown(path), key=key, shape=shape, claimed=claimed, held=held)
+        raise DataError("data-npz-size", path=path, key=key, shape=shape, claimed=claimed, held=held)
     stream.seek(start.tell())
     content = limits.read_claimed(path, stream, claimed)
     return content.view(dtype).reshape(shape, order="F" if fortran else "C")

@@ -32,10 +32,10 @@ def read(path: Path, label: str) -> tuple[NDArray[Any], list[str], Any, Any]:
         rows, names = metadata.num_rows, [name for name in schema.names if name not in index]
         features = cells.checked_columns(path, names, label)
         if not 1 <= rows <= limits.MOST_ROWS:
-            raise DataError("data-rows", name=limits.shown(path), part="train", count=rows, limit=limits.MOST_ROWS)
+            raise DataError("data-rows", name=path, part="train", count=rows, limit=limits.MOST_ROWS)
         size = 4 * rows * len(features)
         if size > limits.MOST_BYTES:
-            raise DataError("data-too-large", path=limits.shown(path), size=size, limit=limits.MOST_BYTES)
+            raise DataError("data-too-large", path=path, size=size, limit=limits.MOST_BYTES)
         # A text that repeats is then held once, however many rows a few bytes claim.
         texts = [name for name in (label, "split") if name in names]
         table = parquet.ParquetFile(source, metadata=metadata, read_dictionary=texts)
@@ -50,7 +50,7 @@ def read(path: Path, label: str) -> tuple[NDArray[Any], list[str], Any, Any]:
             values = cells.numbers(path, name, 0, column)[:, None]
             exact = column.to_numpy()[:, None] if pyarrow.types.is_integer(column.type) else values
             far = conversion.far_columns(values)
-            conversion.check_apart(exact, far, limits.shown(path), "x", [limits.shown(name)])
+            conversion.check_apart(exact, far, path, "x", [name])
             if far.any() and (values.astype(np.float32) != values).any():
                 inputs = inputs.astype(np.float64, copy=False)
             inputs[:, place] = values[:, 0]
@@ -74,15 +74,15 @@ def _column(path: Path, table: Any, name: str, *, text: bool = False) -> Any:
 
     kind = table.schema_arrow.field(name).type
     kind = kind.value_type if types.is_dictionary(kind) else kind
-    where = {"path": limits.shown(path), "column": limits.shown(name)}
+    where = {"path": path, "column": name}
     if types.is_string(kind) or types.is_large_string(kind):
         if not text:
             first = next(table.iter_batches(batch_size=1, columns=[name])).column(name)[0].as_py()
-            raise DataError("data-table-text", **where, row=1, value=limits.shown(repr(first)))
+            raise DataError("data-table-text", **where, row=1, value=repr(first))
     elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
-        raise DataError("data-table-type", **where, kind=limits.shown(kind))
+        raise DataError("data-table-type", **where, kind=kind)
     column = table.read(columns=[name], use_threads=False).column(name).combine_chunks()
     if len(column) != table.metadata.num_rows:
         what = f"{len(column)} != {table.metadata.num_rows}"
-        raise DataError("data-parquet-broken", path=limits.shown(path), what=what)
+        raise DataError("data-parquet-broken", path=path, what=what)
     return column

@@ -247,7 +247,7 @@ class Preprocessing:
 
 
 def _error(name: str, wanted: str, given: object) -> UsageError:
-    return UsageError("preprocessing-value", name=name, wanted=wanted, given=limits.shown(given))
+    return UsageError("preprocessing-value", name=name, wanted=wanted, given=given)
 
 
 def _given(value: object) -> object:

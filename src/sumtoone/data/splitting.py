@@ -63,11 +63,11 @@ def assemble(
     >>> len(data.train), len(data.validation), len(data.test)
     (14, 2, 4)
     """
-    shown, (inputs, labels) = limits.shown(name), parts["train"]
+    inputs, labels = parts["train"]
     for part, pair in parts.items():
-        _check_rows(shown, part, pair, inputs.shape[1])
+        _check_rows(name, part, pair, inputs.shape[1])
     if not 1 <= inputs.shape[1] <= limits.MOST_FEATURES:
-        raise DataError("data-features", name=shown, count=inputs.shape[1], limit=limits.MOST_FEATURES)
+        raise DataError("data-features", name=name, count=inputs.shape[1], limit=limits.MOST_FEATURES)
     none = _split((np.empty((0, inputs.shape[1]), inputs.dtype), np.empty(0, np.int64)), columns)
     if whole:
         every = parts["train"] if len(parts) == 1 else _joined(list(parts.values()))
@@ -75,9 +75,9 @@ def assemble(
     for part, pair in parts.items():
         unseen = np.setdiff1d(pair[1], labels)
         if len(unseen):
-            raise DataError("data-label-unseen", name=shown, part=part, label=limits.shown(classes[unseen[0]]))
+            raise DataError("data-label-unseen", name=name, part=part, label=classes[unseen[0]])
     if len(classes) < 2:
-        raise DataError("data-one-class", name=shown, label=limits.shown(classes[0]))
+        raise DataError("data-one-class", name=name, label=classes[0])
     random = np.random.PCG64(_SEED)
     # Which rows go where is settled first, so that they are copied once.
     stays = np.ones(len(labels), np.bool_)
@@ -128,7 +128,6 @@ def number_labels(raw: object, *, where: object = "labels") -> tuple[NDArray[np.
     >>> number_labels([10.0, 9.0])
     (array([1, 0]), ('9', '10'))
     """
-    where = limits.shown(where)
     return number_distinct(*_distinct(raw, where), where=where)
 
 
@@ -140,7 +139,6 @@ def number_distinct(
     >>> number_distinct(["cat", "ant"], np.array([0, 1, 0]), where="labels")
     (array([1, 0, 1]), ('ant', 'cat'))
     """
-    where = limits.shown(where)
     if len(values) > limits.MOST_CLASSES:
         raise DataError("data-many-classes", where=where, count=len(values), limit=limits.MOST_CLASSES)
     cleaned = _numbers_from_text([_cleaned(value) for value in values])
@@ -167,7 +165,7 @@ def match_labels(raw: object, classes: tuple[str, ...], *, part: str, where: obj
     place = {label: number for number, label in enumerate(classes)}
     for label in names:
         if label not in place:
-            raise DataError("data-label-unseen", name=limits.shown(where), part=part, label=limits.shown(label))
+            raise DataError("data-label-unseen", name=where, part=part, label=label)
     return np.array([place[label] for label in names], np.int64)[labels]
 
 
@@ -190,14 +188,14 @@ def number_parts(
     values: list[Any] = []
     codes: list[NDArray[np.int64]] = []
     for labels, where in raw.values():
-        distinct, own = _distinct(labels, limits.shown(where))
+        distinct, own = _distinct(labels, where)
         codes.append(own + len(values))
         values += distinct
     joined, classes = number_distinct(values, np.concatenate(codes), where=next(iter(raw.values()))[1])
     return dict(zip(raw, np.split(joined, np.cumsum([len(each) for each in codes])[:-1]), strict=True)), classes
 
 
-def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
+def _distinct(raw: object, where: object) -> tuple[list[Any], NDArray[np.int64]]:
     """Return the distinct labels and, for each row, the place of its own among them."""
     try:
         array = conversion.one_for_each(conversion.plain(raw))
@@ -225,7 +223,7 @@ def _distinct(raw: object, where: str) -> tuple[list[Any], NDArray[np.int64]]:
     return list(places), codes
 
 
-def _refuse_beyond_unicode(distinct: NDArray[Any], codes: NDArray[np.int64], where: str) -> None:
+def _refuse_beyond_unicode(distinct: NDArray[Any], codes: NDArray[np.int64], where: object) -> None:
     """Refuse bytes in the place of characters, of which no text can be made, not even for an error."""
     if distinct.dtype.kind == "U" and distinct.size and distinct.itemsize:
         points = np.ascontiguousarray(distinct).view(np.uint32).reshape(len(distinct), -1).max(axis=1)
@@ -262,11 +260,13 @@ def _number(value: str) -> int | float:
     return int(value) if value.lstrip("-").isdigit() else float(value)
 
 
-def _refuse(code: str, wrong: Sequence[bool], values: list[Any], codes: NDArray[np.integer[Any]], where: str) -> None:
+def _refuse(
+    code: str, wrong: Sequence[bool], values: list[Any], codes: NDArray[np.integer[Any]], where: object
+) -> None:
     """Raise for the first row whose distinct value is wrong."""
     if any(wrong):
         row = int(np.array(wrong)[codes].argmax())
-        value = limits.shown(values[codes[row]])
+        value = values[codes[row]]
         raise DataError(code, where=where, row=row + 1, value=value, limit=limits.LONGEST_NAME)
 
 

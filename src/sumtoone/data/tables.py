@@ -50,13 +50,13 @@ def read(path: Path, label: str = "label", *, whole: bool = False) -> Dataset:
         missing, infinite or no number: then with its row, counted from 1 under the header, and its column.
     """
     if not is_table(path):
-        raise DataError("data-table-kind", path=limits.shown(path), kinds=", ".join(KINDS))
+        raise DataError("data-table-kind", path=path, kinds=", ".join(KINDS))
     kind, reader = ("parquet", parquet.read) if _suffix(path) == ".parquet" else ("csv", delimited.read)
     inputs, columns, raw, parts = reader(path, label)
     where = f"{path}: {label}"
     if len(raw.dictionary) > limits.MOST_CLASSES:
         count = {"count": len(raw.dictionary), "limit": limits.MOST_CLASSES}
-        raise DataError("data-many-classes", where=limits.shown(where), **count)
+        raise DataError("data-many-classes", where=where, **count)
     # Arrow hands texts on that it has not decoded: what is no UTF-8 shows here.
     with limits.foreign(path, f"data-{kind}-broken"):
         named = raw.dictionary.to_pylist()
@@ -86,8 +86,8 @@ def _check_labels(raw: Any, named: list[Any], where: str) -> None:
     rows = np.flatnonzero(np.isin(codes, marks))
     if len(rows):
         first = ", ".join(str(row + 1) for row in rows[:5].tolist())
-        value = limits.shown(repr(named[codes[rows[0]]]))
-        raise DataError("data-table-label-mark", where=limits.shown(where), count=len(rows), rows=first, value=value)
+        value = repr(named[codes[rows[0]]])
+        raise DataError("data-table-label-mark", where=where, count=len(rows), rows=first, value=value)
 
 
 def _checked_parts(path: Path, parts: Any) -> NDArray[np.int8]:
@@ -99,8 +99,8 @@ def _checked_parts(path: Path, parts: Any) -> NDArray[np.int8]:
     found: NDArray[np.int8] = np.array([places.get(part_named(str(value)), -1) for value in values], np.int8)[codes]
     if found.min(initial=0) < 0:
         row = int(found.argmin())
-        value = limits.shown(repr(parts[row].as_py()))
-        raise DataError("data-table-split", path=limits.shown(path), row=row + 1, value=value, parts=", ".join(PARTS))
+        value = repr(parts[row].as_py())
+        raise DataError("data-table-split", path=path, row=row + 1, value=value, parts=", ".join(PARTS))
     return found
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sumtoone.language import text
 from sumtoone.language.display import printable
+from sumtoone.language.lines import aligned, listed
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -24,7 +25,6 @@ BINS = 15
 MOST_CLASSES = 100
 MOST_CONFUSIONS = 100
 _SHOWN = 20
-_NAMED = 12
 _SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece")
 # Half of a line of a terminal: the numbers beside it take the other.
 _LONGEST_NAME = 40
@@ -235,7 +235,7 @@ class Report:
             for row in rows
         ]
         judged = text("evaluation.judged", rows=self.rows, classes=len(self.classes))
-        table = [judged, "", *_aligned(scores), "", *heading, *_aligned([head, *body])]
+        table = [judged, "", *aligned(scores), "", *heading, *aligned([head, *body])]
         return "\n".join([*table, *([""] if self.remarks else []), *self.remarks])
 
     @property
@@ -243,10 +243,7 @@ class Report:
         """What a person must not overlook, as sentences in the language in force."""
         said = []
         if self.never_predicted:
-            shown = [printable(name, _LONGEST_NAME) for name in self.never_predicted[:_NAMED]]
-            left = len(self.never_predicted) - len(shown)
-            names = ", ".join([*shown, *([f"… ({len(self.never_predicted)})"] if left else [])])
-            said.append(text("evaluation.never-predicted", names=names))
+            said.append(text("evaluation.never-predicted", names=listed(self.never_predicted, longest=_LONGEST_NAME)))
         if self.majority < 1 and not self.beats_chance:
             said.append(
                 text("evaluation.chance", name=self.commonest.name, share=f"{self.majority:.2%}", rows=self.rows)
@@ -261,15 +258,3 @@ def _mean(values: Sequence[float]) -> float:
 def _document(row: ClassReport) -> dict[str, Any]:
     scores = {name: getattr(row, name) for name in ("precision", "recall", "f1", "support", "predicted")}
     return {"class": row.name, **scores}
-
-
-def _aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return the rows as lines, the first column flush left, the others flush right; Hangul is two cells wide."""
-    from rich.cells import cell_len
-
-    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
-    lines = []
-    for name, *numbers in table:
-        padded = [" " * (width - cell_len(number)) + number for number, width in zip(numbers, widths[1:], strict=True)]
-        lines.append("  ".join([name + " " * (widths[0] - cell_len(name)), *padded]))
-    return lines

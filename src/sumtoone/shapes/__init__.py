@@ -10,13 +10,13 @@ from typing import Any
 from sumtoone.errors import SumtooneError, UsageError, raise_all
 from sumtoone.language import text
 from sumtoone.language.display import quoted
+from sumtoone.language.lines import wrapped
 from sumtoone.shapes import drawing
 from sumtoone.shapes.parsing import NAMESPACES, names_of, parse, shortened
 from sumtoone.shapes.suggestions import Suggestion, repairs, verified
 from sumtoone.shapes.tracing import trace
 from sumtoone.shapes.traps import traps_in
 from sumtoone.shapes.values import LARGEST_AXIS, MOST_AXES
-from sumtoone.shapes.wording import wrapped
 from sumtoone.specification import did_you_mean, plain_number
 
 __all__ = ["Explanation", "Suggestion", "explain"]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from sumtoone.language import text
+from sumtoone.language.lines import WIDTH, cells, cut, padded, wrapped
 from sumtoone.shapes.parsing import Node
 from sumtoone.shapes.rules import reduced_axes
 from sumtoone.shapes.suggestions import Suggestion
@@ -13,7 +14,6 @@ from sumtoone.shapes.tracing import Step
 from sumtoone.shapes.traps import Trap
 from sumtoone.shapes.values import Fails, Value, shown
 from sumtoone.shapes.vocabulary import ARITHMETIC, COMPARISONS, REDUCTIONS
-from sumtoone.shapes.wording import WIDTH, cells, cut, padded, wrapped
 
 _INDENT = "     "
 _LONGEST_LABEL = 24

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from operator import is_
 
 from sumtoone.errors import UsageError
+from sumtoone.language.lines import WIDTH, cells
 from sumtoone.shapes.parsing import Node, parse
 from sumtoone.shapes.tracing import Step, trace
 from sumtoone.shapes.values import FLOAT, Value, broadcast, shown
 from sumtoone.shapes.vocabulary import REDUCTIONS
-from sumtoone.shapes.wording import WIDTH, cells
 
 MOST_SUGGESTIONS = 3
 

@@ -1,9 +1,13 @@
-"""Lines that fit a terminal: Hangul and other wide letters take two cells."""
+"""Words as lines that fit a terminal, in which Hangul and other wide letters take two cells; and lists of names."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
+
+from sumtoone.language.display import printable
 
 WIDTH = 80
 
@@ -32,12 +36,54 @@ def cut(string: str, most: int) -> str:
         return string
     while cells(string) > most - 1:
         string = string[:-1]
-    return string + "…"
+    return string.rstrip() + "…"
 
 
 def padded(string: str, width: int) -> str:
     """Return a text with spaces behind it up to a width in cells."""
     return string + " " * (width - cells(string))
+
+
+def flush_right(string: str, width: int) -> str:
+    """Return a text with spaces before it up to a width in cells."""
+    return " " * (width - cells(string)) + string
+
+
+def aligned(table: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows of texts as lines, the first column flush left, the others flush right.
+
+    >>> aligned([("정확도", "0.9"), ("F1", "12.5")])
+    ['정확도   0.9', 'F1      12.5']
+    """
+    widths = [max(map(cells, column)) for column in zip(*table, strict=True)]
+    return ["  ".join([padded(name, widths[0]), *map(flush_right, rest, widths[1:])]) for name, *rest in table]
+
+
+def listed(names: Sequence[object], most: int = 12, longest: int = 80) -> str:
+    """Return names with commas between them: the first of many, and how many there are; a dash for none.
+
+    >>> listed(["ant", "bee"]), listed("abcdef", most=2), listed([])
+    ('ant, bee', 'a, b, … (6)', '-')
+    """
+    more = [f"… ({len(names)})"] if len(names) > most else []
+    return ", ".join([*(printable(name, longest) for name in names[:most]), *more]) or "-"
+
+
+def broken(line: str, width: int) -> str:
+    """Return a line as several of at most ``width`` cells, broken between words; a word that is longer stays whole.
+
+    >>> print(broken("  try: a smaller learning rate", 20))
+      try: a smaller
+        learning rate
+    """
+    lines = [""]
+    margin = line[: len(line) - len(line.lstrip())] + "  "
+    for word in re.findall(r"\s*\S+", line):
+        if lines[-1] and cells(lines[-1] + word) > width:
+            lines.append(margin + word.lstrip())
+        else:
+            lines[-1] += word
+    return "\n".join(lines)
 
 
 def wrapped(sentence: str, first: str = "", rest: str | None = None) -> list[str]:
