@@ -1,4 +1,4 @@
-"""What every test may rely on: the same examples, English words, an empty cache, shape contracts that are checked."""
+"""What every test may rely on: the same examples, English words, an empty cache."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
-from jaxtyping import install_import_hook
 
 from sumtoone import native
 from sumtoone.language import speak
@@ -22,8 +21,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # What a script begins in the background ignores Ctrl-C, and so would every process that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Annotations such as Float[Tensor, "N K"] become checks, under test only.
-install_import_hook(["sumtoone.functional", "sumtoone.composed"], "beartype.beartype")
 
 # --- properties: the same examples every time, however slow the machine; new ones under `make fuzz`
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 from torch import nn
 
 from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions
-from sumtoone.training.plain import PlainEngine
+from sumtoone.training import session
+from sumtoone.training.engines import Engine
 from sumtoone.training.state import Plan, Progress
 
 ACTIVATIONS = ["sigmoid", "tanh", "relu", "leaky-relu", "gelu", "identity"]
@@ -51,12 +53,21 @@ def make_plan(dataset: Dataset, sizes: str, activation: str = "relu", dropout: f
     return Plan(network, dataset, preprocessing, TrainingOptions(**options), torch.device("cpu"))
 
 
-def train(engine: PlainEngine, epochs: int = 1) -> list[float]:
+def epoch_of(engine: Engine, progress: Progress) -> Iterator[None]:
+    """Go through the rest of the epoch under way as a training does; yield whenever something is written down."""
+    plan = engine.plan  # type: ignore[attr-defined]
+    while progress.step < plan.steps_per_epoch:
+        count = min(engine.at_once, plan.steps_per_epoch - progress.step)
+        session._note(progress, engine.train(progress.epoch, progress.step, count), plan.options)
+        yield
+
+
+def train(engine: Engine, epochs: int = 1) -> list[float]:
     """Train; return where the loss sum stood whenever the engine looked, and the correct rows of each epoch."""
     sums: list[float] = []
     for epoch in range(epochs):
         progress = Progress(epoch=epoch)
-        sums.extend(progress.loss_sum for _ in engine.train_epoch(progress))
+        sums.extend(progress.loss_sum for _ in epoch_of(engine, progress))
         sums.append(progress.correct)
         engine.validate()
     return sums

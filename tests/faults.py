@@ -20,7 +20,6 @@ import torch
 
 import sumtoone as s1
 from sumtoone.errors import RunError
-from sumtoone.runs import add_metrics
 from test_training import build, make_dataset, weights
 
 FAILURES = {"kill": 0, "no space": errno.ENOSPC, "input/output error": errno.EIO}
@@ -67,7 +66,7 @@ def verbs(run: s1.Run) -> dict[str, tuple[Callable[[Path], object], Callable[[Pa
     return {
         "fit": (lambda folder: None, lambda folder: s1.fit(build(dropout=0.2), DATASET, out=folder, **OPTIONS)),
         "save": (lambda folder: None, run.save),
-        "add_metrics": (run.save, lambda folder: add_metrics(run, folder, {"test": {"accuracy": 0.5}})),
+        "add_metrics": (run.save, lambda folder: run.with_metrics(folder, {"test": {"accuracy": 0.5}})),
         "resume": (begin, lambda folder: s1.resume(folder, DATASET)),
         "resume a finished one": (finished_with_checkpoints, lambda folder: s1.resume(folder, DATASET)),
     }

@@ -178,14 +178,15 @@ def look_at_checkpoint(folders: Folders, spare: Path) -> str:
     """Take up the changed checkpoint: it is one, or the error is ours."""
     from sumtoone.training.fused import FusedEngine
     from sumtoone.training.plain import PlainEngine
-    from sumtoone.training.process import fuses
+    from sumtoone.training.process import surroundings
 
     try:
         begun = unfinished(folders.begun, DATASET, None)
     except SumtooneError as error:
         return _worded(error)
     assert isinstance(begun, Unfinished)
-    engine = FusedEngine(begun.plan, 1) if fuses(begun.plan) else PlainEngine(begun.plan)
+    with surroundings(begun.plan) as around:
+        engine = FusedEngine(begun.plan, 1) if around.fused else PlainEngine(begun.plan)
     engine.restore(begun.tensors)
     return "a checkpoint"
 

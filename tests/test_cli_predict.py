@@ -138,8 +138,9 @@ def test_a_digit_is_cut_out_for_a_run_on_handwriting_alone(
     tmp_path: Path, digits: Path, seven: Path, capsys: Captured
 ) -> None:
     run = s1.open_run(digits)
-    own = replace(run, data="./mine.npz").save(tmp_path / "own")
-    clothes = replace(run, data="fashion-mnist").save(tmp_path / "clothes")
+    assert run.handwriting
+    own = replace(run, handwriting=False).save(tmp_path / "own")
+    copy = replace(run, data="./mnist").save(tmp_path / "copy")
     treated, scaled = prepare(seven), prepare(seven, digits=False)
     assert not np.array_equal(treated, scaled)
     for folder, options, pixels in (
@@ -147,7 +148,7 @@ def test_a_digit_is_cut_out_for_a_run_on_handwriting_alone(
         (digits, ["--no-digits"], scaled),
         (own, [], scaled),
         (own, ["--digits"], treated),
-        (clothes, [], scaled),
+        (copy, [], treated),
     ):
         assert main(["predict", str(folder), str(seven), "--json", "-q", *options]) == 0
         answered = json.loads(capsys.readouterr().out)["probabilities"]

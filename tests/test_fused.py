@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from engines import ACTIVATIONS, OPTIMIZERS, REFUSED, make_dataset, make_plan, train, weights
+from engines import ACTIVATIONS, OPTIMIZERS, REFUSED, epoch_of, make_dataset, make_plan, train, weights
 from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions, fit, load, resume
 from sumtoone.errors import TrainingError, UnavailableError
 from sumtoone.native import kernels, status
@@ -84,7 +84,7 @@ def test_the_start_weights_and_the_order_are_those_of_the_plain_engine() -> None
     losses = []
     for engine in engines:
         progress = Progress()
-        for _ in engine.train_epoch(progress):
+        for _ in epoch_of(engine, progress):
             pass
         losses.append(progress.loss_sum)
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
@@ -105,7 +105,7 @@ def test_dropout_keeps_its_share_and_the_mean() -> None:
         parameters["layers.0.weight"].fill_(1.0)
         parameters["layers.1.weight"].copy_(torch.stack([torch.full((hidden,), -1.0 / hidden), torch.zeros(hidden)]))
     progress = Progress()
-    for _ in FusedEngine(plan, 1).train_epoch(progress):
+    for _ in epoch_of(FusedEngine(plan, 1), progress):
         pass
     # Each row's loss is log(1 + exp(mean)), the mean being 1 +- 0.01: over 64 rows its mean is 1 +- 0.0013.
     assert progress.loss_sum / rows == pytest.approx(1.3133, abs=0.004)
@@ -122,7 +122,7 @@ def test_dropout_takes_its_share_in_the_gradient(activation: str) -> None:
         with torch.no_grad():
             plan.network.load_state_dict(start)
         progress = Progress()
-        for _ in (engine := FusedEngine(plan, 1)).train_epoch(progress):
+        for _ in epoch_of(engine := FusedEngine(plan, 1), progress):
             pass
         engine.finish()
         return progress.loss_sum / 64, plan.network
@@ -146,7 +146,7 @@ def test_other_epochs_and_seeds_drop_other_values() -> None:
     for seed, epoch in ((0, 0), (1, 0), (0, 1), (0, 0)):
         plan = make_plan(dataset, "6-50-3", "relu", 0.5, batch_size=64, lr=1e-30, optimizer="sgd", seed=seed, epochs=3)
         progress = Progress(epoch=epoch)
-        for _ in FusedEngine(plan, 1).train_epoch(progress):
+        for _ in epoch_of(FusedEngine(plan, 1), progress):
             pass
         losses.add(progress.loss_sum)
     assert len(losses) == 3
@@ -194,15 +194,15 @@ def test_going_on_from_the_middle_of_an_epoch_gives_the_same_bits(options: dict[
         return FusedEngine(make_plan(dataset, "12-16-8-3", "tanh", 0.2, batch_size=4, **options), 1)
 
     whole, progress = engine(), Progress()
-    for _ in whole.train_epoch(progress):
+    for _ in epoch_of(whole, progress):
         pass
     first, begun = engine(), Progress()
-    next(iter(first.train_epoch(begun)))
+    next(iter(epoch_of(first, begun)))
     assert begun.step == 50
     saved = {name: tensor.clone() for name, tensor in first.state().items()}
     second = engine()
     second.restore(saved)
-    for _ in second.train_epoch(begun):
+    for _ in epoch_of(second, begun):
         pass
     assert vars(begun) == vars(progress)
     ours, theirs = second.state(), whole.state()
@@ -221,12 +221,12 @@ def test_one_engine_goes_on_where_the_other_stopped(options: dict[str, Any]) -> 
     results, names = {}, set()
     for before, after in (("plain", "plain"), ("plain", "fused"), ("fused", "plain")):
         first, progress = engine(before), Progress()
-        next(iter(first.train_epoch(progress)))
+        next(iter(epoch_of(first, progress)))
         saved = first.state()
         names.add(tuple(sorted((name, tensor.dtype, tuple(tensor.shape)) for name, tensor in saved.items())))
         second = engine(after)
         second.restore(saved)
-        for _ in second.train_epoch(progress):
+        for _ in epoch_of(second, progress):
             pass
         results[before, after] = progress.loss_sum
     # Dropout is drawn from torch's random state by one of the two alone.

@@ -30,7 +30,7 @@ from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.errors import DtypeError, ShapeError
 from sumtoone.functional import softmax
 from sumtoone.native import inference
-from sumtoone.network import fused
+from sumtoone.network import forward_pass
 from sumtoone.runs import History, TrainingOptions
 from sumtoone.specification import ACTIVATIONS
 from test_training import make_dataset
@@ -75,14 +75,14 @@ def exact(network: Network, x: Tensor) -> Tensor:
 def taken(network: nn.Module, x: Tensor, **options: Any) -> Tensor:
     """The kernels' result; that they took the call is part of what is tested."""
     with torch.no_grad():
-        result = fused(network, x, softmax=options.pop("softmax", True), **options)
+        result = forward_pass(network, x, softmax=options.pop("softmax", True), **options)
     assert result is not None, "the kernels did not take the call"
     return result
 
 
 def left(network: nn.Module, x: Tensor) -> bool:
     """Whether the kernels leave the call to PyTorch."""
-    return fused(network, x, softmax=True) is None
+    return forward_pass(network, x, softmax=True) is None
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -553,5 +553,5 @@ def test_rows_of_bytes_are_not_taken_without_a_step() -> None:
     assert torch.equal(taken(network, pixels, step=step), taken(network, torch.full((2, 12), -1.0)))
     with torch.no_grad():
         assert left(network, pixels)
-        assert fused(network, pixels, (step[0][:5], step[1]), softmax=True) is None
-        assert fused(network, pixels, (step[0], step[1].double()), softmax=True) is None
+        assert forward_pass(network, pixels, (step[0][:5], step[1]), softmax=True) is None
+        assert forward_pass(network, pixels, (step[0], step[1].double()), softmax=True) is None

@@ -125,7 +125,7 @@ def test_a_loader_gives_the_same_batches() -> None:
         ((10_000_001,), "features: 1 … 10000000", "10000001"),
         ((True,), "features: 1 … 10000000", "True"),
         (("3",), "features: 1 … 10000000", "str"),
-        ((10**5000,), "features: 1 … 10000000", "int"),
+        ((10**5000,), "features: 1 … 10000000", "<int of 16610 bits>"),
         ((3, "255"), "divisor: float", "str"),
         ((3, True), "divisor: float", "bool"),
         ((3, 10**400), "divisor: float", "inf"),
@@ -431,3 +431,26 @@ def test_scaled_pixels_are_refused_however_few_are_looked_at(size: int) -> None:
         with pytest.raises(DtypeError) as caught:
             look()
         assert caught.value.code == "preprocessing-pixels"
+
+
+@pytest.mark.parametrize("divisor", [1.0, 255.0])
+@pytest.mark.parametrize("shared", [True, False])
+def test_folded_into_a_first_layer_nothing_changes(divisor: float, shared: bool) -> None:
+    generator = torch.Generator().manual_seed(1)
+    count = 1 if shared else 12
+    mean, std = (tuple((torch.rand(count, generator=generator) + 0.1).tolist()) for _ in range(2))
+    step = Preprocessing(12, divisor, mean, std)
+    layer = torch.nn.Linear(12, 5).double()
+    rows = torch.randint(0, 256, (20, 12), generator=generator, dtype=torch.uint8)
+    weight, bias = step.folded(layer.weight.detach(), layer.bias.detach())
+    exact = (rows.double() / divisor - torch.tensor(mean).double()) / torch.tensor(std).double()
+    assert (weight.dtype, weight.shape, bias.shape) == (torch.float64, (5, 12), (5,))
+    assert torch.allclose(rows.double() @ weight.T + bias, layer(exact), atol=1e-9)
+
+
+def test_folded_in_float64_far_means_keep_their_digits() -> None:
+    times = 1.7e9 + torch.arange(50.0, dtype=torch.float64)[:, None]
+    step = Preprocessing.fitted(times)
+    layer = torch.nn.Linear(1, 2)
+    weight, bias = step.folded(layer.weight.detach(), layer.bias.detach())
+    assert torch.allclose(times @ weight.T + bias, layer(step(times)).double(), atol=1e-5)

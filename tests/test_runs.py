@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from sumtoone import Network, Run, fit, open_run
 from sumtoone.errors import DtypeError, RunError, ShapeError, SumtooneError
-from sumtoone.runs import add_metrics
 from sumtoone.storage import json_from_bytes, json_to_bytes, write_atomically
 from test_training import build, make_dataset
 
@@ -92,7 +91,7 @@ def test_a_folder_that_cannot_be_made(run: Run, tmp_path: Path) -> None:
 
 
 def test_metrics_are_kept(run: Run, folder: Path) -> None:
-    add_metrics(run, folder, {"test": {"accuracy": 0.5}})
+    run.with_metrics(folder, {"test": {"accuracy": 0.5}})
     assert open_run(folder).metrics == {"test": {"accuracy": 0.5}}
 
 
@@ -172,15 +171,52 @@ def test_values_that_cannot_be_are_refused(folder: Path, change: tuple[Any, ...]
 
 
 def test_another_format_is_named(folder: Path) -> None:
-    edit(folder, lambda document: _set(document, "format", 2))
+    edit(folder, lambda document: _set(document, "format", 3))
     with pytest.raises(RunError) as caught:
         open_run(folder)
     assert str(caught.value) == (
         "This run was written by another version of sumtoone [run-format]\n"
-        "  expected: format 1\n"
-        f"  got: format 2 in {folder}\n"
+        "  expected: format 2\n"
+        f"  got: format 3 in {folder}\n"
         "  try: open it with the version that wrote it, or a newer one"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "written"), [("digits", True), ("emnist-letters", True), ("fashion-mnist", False), ("/a/digits", False)]
+)
+def test_a_run_of_the_first_format_opens(run: Run, folder: Path, source: str, written: bool) -> None:
+    def older(document: dict[str, Any]) -> None:
+        document["format"], document["data"]["source"] = 1, source
+        del document["data"]["handwriting"], document["data"]["columns"]
+
+    edit(folder, older)
+    again = open_run(folder)
+    assert torch.equal(again.probabilities(DATASET.test.inputs), run.probabilities(DATASET.test.inputs))
+    assert (again.data, again.handwriting, again.columns) == (source, written, None)
+    # Written again, it is of today's format, and says so itself.
+    saved = again.save(folder.parent / "again")
+    assert json_from_bytes((saved / "run.json").read_bytes())["format"] == 2
+    assert open_run(saved).handwriting is written
+
+
+def test_logits_are_what_the_softmax_is_taken_of(run: Run) -> None:
+    rows = DATASET.test.inputs
+    logits = run.logits(rows)
+    assert logits.shape == (len(rows), 3)
+    assert torch.allclose(logits.softmax(1), run.probabilities(rows), atol=1e-6)
+    assert torch.allclose(logits, run.network(run.preprocessing(rows)), atol=1e-5)
+    module = torch.nn.Sequential(torch.nn.Linear(12, 3))
+    own = fit(module, DATASET, epochs=1)
+    assert torch.allclose(own.logits(rows), module(own.preprocessing(rows)))
+    assert torch.allclose(own.logits(rows).softmax(1), own.probabilities(rows), atol=1e-6)
+
+
+def test_predict_names_the_most_probable_class(run: Run) -> None:
+    rows = DATASET.test.inputs
+    places = run.probabilities(rows).argmax(1).tolist()
+    assert run.predict(rows) == [run.classes[place] for place in places]
+    assert run.predict(rows[:0]) == []
 
 
 JUNK = st.recursive(

@@ -20,7 +20,6 @@ from filelock import FileLock
 from sumtoone import Network, Run, evaluate, fit, open_run, resume
 from sumtoone.errors import RunError
 from sumtoone.run_folder import held, new_folder, unique_folder
-from sumtoone.runs import add_metrics
 from test_training import build, make_dataset, weights
 
 DATASET = make_dataset()
@@ -121,7 +120,7 @@ def test_a_lock_left_by_a_killed_process_holds_nobody_up(tmp_path: Path) -> None
 def test_metrics_of_two_writers_are_both_kept(tmp_path: Path) -> None:
     run = fit(build(), DATASET, epochs=1, out=tmp_path / "run")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda name: add_metrics(run, tmp_path / "run", {str(name): name}), range(12)))
+        list(pool.map(lambda name: run.with_metrics(tmp_path / "run", {str(name): name}), range(12)))
     assert open_run(tmp_path / "run").metrics == {str(name): name for name in range(12)}
 
 

@@ -6,11 +6,10 @@ Shape suffixes: N rows, K classes.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int64
 from torch import Tensor
 
 
-def softmax(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
+def softmax(x: Tensor, dim: int) -> Tensor:
     """Return ``exp(x - m) / sum(exp(x - m))``."""
     if x.numel() == 0:
         return x.clone()
@@ -22,15 +21,13 @@ def softmax(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
     return (e / total if torch.is_grad_enabled() else e.div_(total)).to(x.dtype)
 
 
-def log_softmax(x: Float[Tensor, "*shape"], dim: int) -> Float[Tensor, "*shape"]:
+def log_softmax(x: Tensor, dim: int) -> Tensor:
     """Return ``(x - m) - log(sum(exp(x - m)))``."""
     shifted, log_total = _shifted_and_log_total(_wide(x), dim)
     return (shifted - log_total).to(x.dtype)
 
 
-def cross_entropy(
-    logits_NK: Float[Tensor, "N K"], target_N: Int64[Tensor, " N"], label_smoothing: float, reduction: str
-) -> Float[Tensor, "*reduced"]:
+def cross_entropy(logits_NK: Tensor, target_N: Tensor, label_smoothing: float, reduction: str) -> Tensor:
     """Return the loss, reduced, for targets in [0, K)."""
     shifted_NK, log_total_N1 = _shifted_and_log_total(_wide(logits_NK), 1)
     loss_N = (log_total_N1 - shifted_NK.gather(1, target_N[:, None])).squeeze(1)
@@ -42,9 +39,7 @@ def cross_entropy(
     return loss_N.mean() if reduction == "mean" else loss_N.sum()
 
 
-def _shifted_and_log_total(
-    x: Float[Tensor, "*shape"], dim: int
-) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*total"]]:
+def _shifted_and_log_total(x: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """Return ``x - m`` and ``log(sum(exp(x - m)))``, the axis of the latter kept at length 1."""
     if x.numel() == 0:
         return x.clone(), x.sum(dim, keepdim=True)

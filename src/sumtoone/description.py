@@ -7,7 +7,6 @@ whoever opens the run brings one, and it is held against what the trained one an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from sumtoone.errors import RunError
-from sumtoone.network import Network, evaluating, input_kind
+from sumtoone.network import Network, changed_part, evaluating, input_kind
+from sumtoone.private import has_gradient_hooks
 from sumtoone.specification import Specification
 
 Document = Mapping[str, Any]
@@ -28,7 +28,6 @@ _KEPT_TYPES = (
     *(torch.float64, torch.float32, torch.float16, torch.bfloat16),
     *(torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool),
 )
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 # Bytes that a file holds for a tensor beside its numbers, and for those of layers whose sizes are not known yet.
 _HEADER, _MOST_LAZY = 2**12, 2**30
 # A file of one tensor must not claim the memory of a thousand.
@@ -51,42 +50,6 @@ def check_keepable(network: nn.Module) -> None:
             continue
         if value.layout is not torch.strided or value.is_meta or value.is_quantized or value.dtype not in _KEPT_TYPES:
             raise RunError("run-part", part=name, kind=f"{value.dtype}, {value.layout}, {value.device}")
-
-
-def changed_part(network: Network) -> str | None:
-    """Return the name of what makes a :class:`Network` compute something else than its specification says, or None."""
-    sizes = network.specification.sizes
-    kinds: dict[str, type] = {"layers": nn.ModuleList}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for place, (before, after) in enumerate(pairwise(sizes)):
-        layer = f"layers.{place}"
-        kinds[layer], shapes[f"{layer}.weight"], shapes[f"{layer}.bias"] = nn.Linear, (after, before), (after,)
-    modules = {name: type(module) for name, module in network.named_modules() if name}
-    tensors = {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers())}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    part = _first_difference(modules, kinds) or _first_difference(found, shapes)
-    if part is not None:
-        return part
-    dtype = tensors["layers.0.weight"].dtype
-    odd = [name for name, tensor in tensors.items() if tensor.dtype != dtype or not dtype.is_floating_point]
-    if odd:
-        return odd[0]
-    return next(
-        (name or type(network).__name__ for name, module in network.named_modules() if _is_rewired(module)), None
-    )
-
-
-def _first_difference(found: Mapping[str, object], wanted: Mapping[str, object]) -> str | None:
-    for name in [*found, *wanted]:
-        if found.get(name) != wanted.get(name):
-            return name
-    return None
-
-
-def _is_rewired(module: nn.Module) -> bool:
-    """Whether calling a module does more than its class's ``forward``; what only watches takes it off the kernels."""
-    own = vars(module)
-    return "forward" in own or own.get("_compiled_call_impl") is not None or any(own[hooks] for hooks in _HOOKS)
 
 
 def class_name(network: nn.Module) -> str:
@@ -117,7 +80,7 @@ def describe(network: nn.Module, features: int) -> dict[str, Any]:
 
 def describe_task(network: nn.Module) -> dict[str, Any]:
     """Return the same of a network in training: hooks of its gradients count, too, and it has no answers yet."""
-    watched = any(parameter._backward_hooks for parameter in network.parameters())
+    watched = any(map(has_gradient_hooks, network.parameters()))
     if type(network) is Network and not watched:
         return describe(network, network.specification.inputs)
     return {"specification": None, "module": {"class": class_name(network), "answers": None}}

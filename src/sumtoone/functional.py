@@ -9,12 +9,11 @@ Shape suffixes: N rows, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sumtoone import composed
 from sumtoone.arguments import (
@@ -26,20 +25,19 @@ from sumtoone.arguments import (
     check_range,
 )
 from sumtoone.native import autograd
+from sumtoone.specification import ACTIVATIONS
 
-if TYPE_CHECKING:
-    _T = TypeVar("_T")
-    Given = Annotated[_T, "checked in the body"]
-else:
-
-    class Given:
-        """``Given[T]``: a T to a type checker, anything to a contract, so that wrong calls meet our own errors."""
-
-        def __class_getitem__(cls, kind: object) -> type:
-            return object
+# The six activations of a network, by their names.
+ACTIVATION_FUNCTIONS: Mapping[str, Callable[[Tensor], Tensor]] = dict(
+    zip(
+        ACTIVATIONS,
+        (torch.sigmoid, torch.tanh, torch.relu, F.gelu, F.leaky_relu, lambda x: x),
+        strict=True,
+    )
+)
 
 
-def softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | None] = None) -> Tensor:
+def softmax(x: Tensor, dim: int = -1, *, out: Tensor | None = None) -> Tensor:
     """Return positive numbers that sum to one along ``dim``: the probabilities that the logits ``x`` stand for.
 
     ``p_k = exp(x_k - m) / sum_j exp(x_j - m)`` with ``m = max_j x_j``. Shifting by ``m`` changes nothing in
@@ -95,10 +93,13 @@ def softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | None]
     Analysis 41 (2021).
     """
     check_dimension("softmax", x, dim)
-    return _run("softmax", x, dim) if out is None else _write("softmax", x, dim, out)
+    if out is not None:
+        return _write("softmax", x, dim, out)
+    computed = autograd.softmax(x, dim)
+    return composed.softmax(x, dim) if computed is None else computed
 
 
-def log_softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | None] = None) -> Tensor:
+def log_softmax(x: Tensor, dim: int = -1, *, out: Tensor | None = None) -> Tensor:
     """Return the logarithm of :func:`softmax`, precise also where a probability is almost 0 or almost 1.
 
     ``log p_k = (x_k - m) - log1p(sum_{j != i} exp(x_j - m))`` where ``m = x_i`` is the maximum. Neither term is
@@ -125,15 +126,18 @@ def log_softmax(x: Given[Tensor], dim: Given[int] = -1, *, out: Given[Tensor | N
     Source: Blanchard, Higham and Higham (2021), as :func:`softmax`; the sum without its largest term is theirs.
     """
     check_dimension("log_softmax", x, dim)
-    return _run("log_softmax", x, dim) if out is None else _write("log_softmax", x, dim, out)
+    if out is not None:
+        return _write("log_softmax", x, dim, out)
+    computed = autograd.log_softmax(x, dim)
+    return composed.log_softmax(x, dim) if computed is None else computed
 
 
 def cross_entropy(
-    logits: Given[Tensor],
-    target: Given[Tensor],
+    logits: Tensor,
+    target: Tensor,
     *,
-    reduction: Given[str] = "mean",
-    label_smoothing: Given[float] = 0.0,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Return how unlikely the logits hold the true classes: ``-log_softmax(logits)`` at each target.
 
@@ -184,14 +188,17 @@ def cross_entropy(
     check_floating("cross_entropy", "logits", logits)
     check_classes(logits, target)
     logits_NK, target_N = (logits, target.long()) if logits.ndim == 2 else (logits[None], target.long()[None])
-    check = partial(check_range, target_N, logits_NK, single=logits.ndim == 1)
-    loss = _run("cross_entropy", logits_NK, target_N, float(label_smoothing), reduction, check=check)
+    loss = autograd.cross_entropy(logits_NK, target_N, float(label_smoothing), reduction)
+    if loss is None:
+        # The kernels look at the values themselves, and take no wrong ones.
+        check_range(target_N, logits_NK, single=logits.ndim == 1)
+        loss = composed.cross_entropy(logits_NK, target_N, float(label_smoothing), reduction)
     if reduction == "none" and logits.ndim == 1:
         loss = loss.reshape(())
     return loss if loss.dtype is logits.dtype or _autocasts(logits.device.type) else loss.to(logits.dtype)
 
 
-def sigmoid(x: Given[Tensor]) -> Tensor:
+def sigmoid(x: Tensor) -> Tensor:
     """Return ``1 / (1 + exp(-x))`` of each element: the first of ``softmax([x, 0])``.
 
     Shape: (*), floating point, to the same shape and dtype. Raises :class:`DtypeError` for anything else.
@@ -204,10 +211,10 @@ def sigmoid(x: Given[Tensor]) -> Tensor:
     Source: the lesson's first activation.
     """
     check_floating("sigmoid", "x", x)
-    return _run("sigmoid", x)
+    return torch.sigmoid(x)
 
 
-def tanh(x: Given[Tensor]) -> Tensor:
+def tanh(x: Tensor) -> Tensor:
     """Return ``(exp(x) - exp(-x)) / (exp(x) + exp(-x))`` of each element, which is ``2 sigmoid(2 x) - 1``.
 
     Shape: (*), floating point, to the same shape and dtype. Raises :class:`DtypeError` for anything else.
@@ -220,10 +227,10 @@ def tanh(x: Given[Tensor]) -> Tensor:
     Source: the lesson's activations.
     """
     check_floating("tanh", "x", x)
-    return _run("tanh", x)
+    return torch.tanh(x)
 
 
-def relu(x: Given[Tensor]) -> Tensor:
+def relu(x: Tensor) -> Tensor:
     """Return ``max(x, 0)`` of each element; its slope at 0 is taken as 0.
 
     Shape: (*), floating point, to the same shape and dtype. Raises :class:`DtypeError` for anything else.
@@ -236,52 +243,16 @@ def relu(x: Given[Tensor]) -> Tensor:
     Source: the lesson's activation for hidden layers.
     """
     check_floating("relu", "x", x)
-    return _run("relu", x)
-
-
-# --- who computes it
+    return torch.relu(x)
 
 
 def _autocasts(device: str) -> bool:
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
-_PYTORCH: dict[str, Callable[..., Tensor]] = {
-    "softmax": composed.softmax,
-    "log_softmax": composed.log_softmax,
-    "cross_entropy": composed.cross_entropy,
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-}
-
-
-# Each returns None where the kernels cannot compute the call.
-_NATIVE: dict[str, Callable[..., Tensor | None]] = {
-    "softmax": autograd.softmax,
-    "log_softmax": autograd.log_softmax,
-    "cross_entropy": autograd.cross_entropy,
-}
-
-
-def _run(name: str, *arguments: object, check: Callable[[], None] | None = None) -> Tensor:
-    """Compute ``name``: the one place where an implementation is chosen, the kernels where they can take the call.
-
-    ``check`` looks at values before PyTorch computes; the kernels look for themselves, and take no wrong ones.
-    """
-    compiled = _NATIVE.get(name)
-    if compiled is not None:
-        result = compiled(*arguments)
-        if result is not None:
-            return result
-    if check is not None:
-        check()
-    return _PYTORCH[name](*arguments)
-
-
 def _write(name: str, x: Tensor, dim: int, out: object) -> Tensor:
-    """Compute ``name`` into ``out``."""
-    destination = check_out(name, x, out)
-    if not autograd.into(destination, x, dim, logarithm=name == "log_softmax"):
-        destination.copy_(_run(name, x, dim))
+    """Compute softmax or log_softmax into ``out``."""
+    destination, logarithm = check_out(name, x, out), name == "log_softmax"
+    if not autograd.into(destination, x, dim, logarithm=logarithm):
+        destination.copy_(log_softmax(x, dim) if logarithm else softmax(x, dim))
     return destination

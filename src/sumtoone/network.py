@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -17,25 +17,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sumtoone.errors import DtypeError, ShapeError
-from sumtoone.functional import softmax
+from sumtoone.functional import ACTIVATION_FUNCTIONS, softmax
 from sumtoone.language import text
 from sumtoone.native import inference
 from sumtoone.options import checked_seed
+from sumtoone.private import is_rewired
 from sumtoone.specification import Specification
 
 if TYPE_CHECKING:
     from sumtoone.adoption import Adopted
 
 LEAKY_SLOPE = 0.01
-
-_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "gelu": F.gelu,
-    "leaky-relu": F.leaky_relu,
-    "identity": lambda x: x,
-}
 
 
 class Network(nn.Module):
@@ -95,8 +87,7 @@ class Network(nn.Module):
             sizes if isinstance(sizes, Specification) else Specification.parse(sizes, activation, dropout)
         )
         widths = self.specification.sizes
-        # skip_init: the default weights would be drawn from torch's own generator, only to be replaced.
-        self.layers = nn.ModuleList(nn.utils.skip_init(nn.Linear, before, after) for before, after in pairwise(widths))
+        self.layers = nn.ModuleList(_linear(before, after) for before, after in pairwise(widths))
         self.initialise(seed)
         # Said to people who write a description, not to programs that pass a specification on.
         if sizes is not self.specification and self.specification.activation == "identity" and len(self.layers) > 1:
@@ -177,7 +168,7 @@ class Network(nn.Module):
             raise DtypeError("network-dtype", kind=str(x.dtype))
         if x.ndim == 0 or x.shape[-1] != self.specification.inputs:
             raise ShapeError("network-shape", shape=tuple(x.shape), inputs=self.specification.inputs)
-        activation = _FUNCTIONS[self.specification.activation]
+        activation = ACTIVATION_FUNCTIONS[self.specification.activation]
         *hidden_layers, output = self.layers
         for layer in hidden_layers:
             x = activation(layer(x))
@@ -205,7 +196,7 @@ class Network(nn.Module):
         ...     bool(torch.allclose(network.probabilities(images), softmax(network(images)), atol=1e-6))
         True
         """
-        computed = fused(self, x, softmax=True)
+        computed = forward_pass(self, x, softmax=True)
         return softmax(self(x), dim=-1) if computed is None else computed
 
     def extra_repr(self) -> str:
@@ -237,7 +228,37 @@ def input_kind(network: nn.Module) -> tuple[torch.device, torch.dtype]:
     return first.device, first.dtype
 
 
-def fused(
+def changed_part(network: Network) -> str | None:
+    """Return the name of what makes a :class:`Network` compute something else than its specification says, or None."""
+    sizes = network.specification.sizes
+    kinds: dict[str, type] = {"layers": nn.ModuleList}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for place, (before, after) in enumerate(pairwise(sizes)):
+        layer = f"layers.{place}"
+        kinds[layer], shapes[f"{layer}.weight"], shapes[f"{layer}.bias"] = nn.Linear, (after, before), (after,)
+    modules = {name: type(module) for name, module in network.named_modules() if name}
+    tensors = {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers())}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    part = _first_difference(modules, kinds) or _first_difference(found, shapes)
+    if part is not None:
+        return part
+    dtype = tensors["layers.0.weight"].dtype
+    odd = [name for name, tensor in tensors.items() if tensor.dtype != dtype or not dtype.is_floating_point]
+    if odd:
+        return odd[0]
+    return next(
+        (name or type(network).__name__ for name, module in network.named_modules() if is_rewired(module)), None
+    )
+
+
+def _first_difference(found: Mapping[str, object], wanted: Mapping[str, object]) -> str | None:
+    for name in [*found, *wanted]:
+        if found.get(name) != wanted.get(name):
+            return name
+    return None
+
+
+def forward_pass(
     network: nn.Module, x: Tensor, step: inference.Step | None = None, *, softmax: bool, threads: int = 0
 ) -> Tensor | None:
     """Return probabilities, or logits, from one pass through the compiled kernels; None where only a call will do.
@@ -250,6 +271,15 @@ def fused(
     if described.dropout and network.training:
         return None
     return inference.forward(x, network, described, step, softmax, threads)
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    """Return a linear layer without values: PyTorch's would be drawn from its own generator, only to be replaced."""
+    layer = nn.Linear.__new__(nn.Linear)
+    nn.Module.__init__(layer)
+    layer.in_features, layer.out_features = inputs, outputs
+    layer.weight, layer.bias = nn.Parameter(torch.empty(outputs, inputs)), nn.Parameter(torch.empty(outputs))
+    return layer
 
 
 def _start_variance(activation: str, layer: nn.Linear, *, last: bool) -> float:

@@ -19,7 +19,7 @@ using sumtoone::Trainer;
 
 struct Task {
   Trainer::Settings settings;
-  bool bytes;
+  bool bytes, weighted;
   int64_t rows, epochs;
 };
 
@@ -38,12 +38,12 @@ Task random_task(bool large) {
   settings.dropout = between(0, 1) * 0.3f, settings.smoothing = between(0, 1) * 0.1f;
   settings.optimizer = optimizer, settings.momentum = momentum, settings.decay = between(0, 1) * 0.01;
   settings.nesterov = momentum > 0 && between(0, 1);
-  return {settings, between(0, 1) == 1, rows, between(1, 2)};
+  return {settings, between(0, 1) == 1, between(0, 2) == 0, rows, between(1, 2)};
 }
 
 // What a task reads, every array ending where its data end.
 struct Data {
-  Exact floats, scale, shift;
+  Exact floats, scale, shift, row_weights;
   std::unique_ptr<uint8_t[]> bytes;
   std::unique_ptr<int64_t[]> labels, order;
   std::deque<Exact> weights, biases;
@@ -52,6 +52,7 @@ struct Data {
       : floats(task.bytes ? 0 : task.rows * task.settings.sizes[0], 1),
         scale(task.settings.sizes[0]),
         shift(task.settings.sizes[0]),
+        row_weights(task.weighted ? task.rows : 0),
         bytes(new uint8_t[task.bytes ? task.rows * task.settings.sizes[0] : 0]),
         labels(new int64_t[task.rows]),
         order(new int64_t[task.rows]) {
@@ -59,6 +60,7 @@ struct Data {
     for (int64_t k = 0; k < sizes[0]; ++k) scale.data()[k] = task.bytes ? 1.0f / 255 : 1.0f, shift.data()[k] = -0.1f;
     for (int64_t k = 0; task.bytes && k < task.rows * sizes[0]; ++k) bytes[k] = (uint8_t)between(0, 255);
     for (int64_t row = 0; row < task.rows; ++row) labels[row] = between(0, sizes.back() - 1);
+    for (int64_t row = 0; task.weighted && row < task.rows; ++row) row_weights.data()[row] = (float)between(0, 2);
     std::iota(order.get(), order.get() + task.rows, 0);
     std::shuffle(order.get(), order.get() + task.rows, randomness);
     for (size_t place = 0; place + 1 < sizes.size(); ++place) {
@@ -89,12 +91,13 @@ std::vector<double> trained(const Kernels& kernels, const Task& task, Data& data
   for (int64_t epoch = 0; epoch < task.epochs; ++epoch) {
     std::unique_ptr<double[]> rates(new double[steps]), losses(new double[steps]);
     std::fill(rates.get(), rates.get() + steps, 0.001);
-    int64_t correct = 0;
+    double hits = 0.0;
     trainer.train({task.bytes ? (const void*)data.bytes.get() : data.floats.data(), task.bytes, data.labels.get(),
-                   data.order.get(), task.rows, task.settings.batch, steps, rates.get(), 7, 0, epoch * steps,
-                   losses.get(), &correct},
+                   task.weighted ? data.row_weights.data() : nullptr, data.order.get(), task.rows, task.settings.batch, steps, rates.get(), 7, 0, epoch * steps,
+                   losses.get(), &hits},
                   threads);
-    if (correct < 0 || correct > task.rows) fail(kernels, task, "more rows right than there are");
+    if (hits < 0 || hits > (double)((task.weighted ? 2 : 1) * task.rows))
+      fail(kernels, task, "more rows right than there are");
     found.insert(found.end(), losses.get(), losses.get() + steps);
   }
   const int slots = task.settings.optimizer != sumtoone::kSgd ? 3 : task.settings.momentum != 0 ? 2 : 1;

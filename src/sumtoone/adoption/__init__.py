@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 from torch.nn.parameter import is_lazy
 
-from sumtoone.adoption.functions import ACTIVATIONS
 from sumtoone.adoption.reading import Chain, read
 from sumtoone.adoption.recording import evaluating, record
 from sumtoone.errors import DtypeError, ShapeError, UsageError
-from sumtoone.functional import softmax
+from sumtoone.functional import ACTIVATION_FUNCTIONS, softmax
 from sumtoone.specification import Specification
 
 __all__ = ["Adopted", "adopt"]
@@ -178,7 +177,7 @@ def _check_equal(chain: Chain, module: nn.Module, rows: Tensor) -> None:
     x_ND = random.double().reshape(len(rows), -1)
     *hidden, last = zip(chain.weights, chain.biases, strict=True)
     for weight_HD, bias_H in hidden:
-        x_ND = ACTIVATIONS[chain.activation](x_ND @ weight_HD.detach().double().t() + bias_H.detach().double())
+        x_ND = ACTIVATION_FUNCTIONS[chain.activation](x_ND @ weight_HD.detach().double().t() + bias_H.detach().double())
     logits_NK = x_ND @ last[0].detach().double().t() + last[1].detach().double()
     wanted = wanted.double()
     probabilities = {"none": lambda: softmax(wanted, dim=1), "softmax": lambda: wanted, "log_softmax": wanted.exp}

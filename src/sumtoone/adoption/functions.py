@@ -12,21 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from sumtoone.adoption.recording import Recording, Reference, Step, replace_tensors
 
 # As far as an exponential of twice the value is finite in float64; beyond, functions by hand may overflow.
 _FINITE = 300.0
 
-ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "sigmoid": torch.sigmoid,
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "gelu": F.gelu,
-    "leaky-relu": F.leaky_relu,
-    "identity": lambda z: z,
-}
 ENDINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "none": lambda z_NK: z_NK,
     "softmax": lambda z_NK: z_NK.softmax(1),

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sumtoone.adoption.functions import ACTIVATIONS, ENDINGS, TWICE, WRONG_AXES, Layer, recognise, run_again
+from sumtoone.adoption.functions import ENDINGS, TWICE, WRONG_AXES, Layer, recognise, run_again
 from sumtoone.adoption.recording import Recording, Step
 from sumtoone.errors import UsageError
+from sumtoone.functional import ACTIVATION_FUNCTIONS
 
 _MATRIX_PRODUCTS = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "dot")
 _COPIES = ("clone", "_to_copy", "detach", "alias")
@@ -49,7 +50,7 @@ def read(recording: Recording, output_NK: Tensor, parameters: Mapping[int, str],
         raise UsageError("adopt-no-layers")
     _check_input(recording, before, rows)
     *hidden, last = layers
-    found = [recognise(recording, layer, ACTIVATIONS, rows) for layer in hidden]
+    found = [recognise(recording, layer, ACTIVATION_FUNCTIONS, rows) for layer in hidden]
     for layer, name in zip(hidden, found, strict=True):
         if name is None:
             raise _unknown(recording, layer)
@@ -192,7 +193,7 @@ def _ending(recording: Recording, last: Layer, rows: int) -> str:
         raise UsageError("adopt-axis", axis=axis.partition(" ")[2], where=where)
     if recognise(recording, last, TWICE, rows):
         raise UsageError("adopt-twice", where=where)
-    if activation := recognise(recording, last, ACTIVATIONS, rows):
+    if activation := recognise(recording, last, ACTIVATION_FUNCTIONS, rows):
         raise UsageError("adopt-ending", activation=activation, where=where)
     raise _unknown(recording, last)
 
@@ -234,7 +235,7 @@ def _dropout(recording: Recording, layers: list[Layer], activation: str, rows: i
         unplaced = [drop for drop in unplaced if drop.number not in inside]
         # Zeros and a factor go through relu unchanged: there, dropout may as well stand before it.
         behind = (activation, "identity") if activation in ("relu", "leaky-relu") else (activation,)
-        known = {name: ACTIVATIONS[name] for name in behind}
+        known = {name: ACTIVATION_FUNCTIONS[name] for name in behind}
         for drop in mine:
             if recognise(recording, layer, known, rows, drop.number) is None:
                 unplaced.append(drop)

@@ -57,7 +57,7 @@ def _show_version(context: typer.Context, wanted: bool) -> None:
         from sumtoone.native import status
 
         found = status()
-        print(text(found.why, path=found.path, sets=", ".join(found.instruction_sets)))
+        print(text(found.why, path=found.path, sets=", ".join(found.instruction_sets), missing=found.missing))
     raise typer.Exit
 
 

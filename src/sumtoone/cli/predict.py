@@ -34,7 +34,7 @@ def predict(
     asked = opened(run, network)
     image_shape = _image_shape(asked, run)
     if digits is None:
-        digits = _knows_handwriting(asked)
+        digits = asked.handwriting
     code = 0
     for number, image in enumerate(images, start=1):
         target = plot.with_stem(f"{plot.stem}-{number}") if plot is not None and len(images) > 1 else plot
@@ -54,16 +54,6 @@ def _image_shape(run: Run, path: str) -> tuple[int, ...]:
         # Rows of floating-point values: nothing says what a byte of an image would be among them.
         raise DataError("predict-scale", path=path)
     return tuple(run.image_shape)
-
-
-def _knows_handwriting(run: Run) -> bool:
-    """Whether the run was trained on digits or letters cut out as MNIST's are.
-
-    Images of someone's own are taken as they are, as their data set took them.
-    """
-    from sumtoone.data import named
-
-    return run.data in named.names() and run.data != "fashion-mnist"
 
 
 def _answer(

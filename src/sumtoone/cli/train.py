@@ -361,11 +361,10 @@ def _judge(voice: Voice, run: Run, folder: Path, plots: bool) -> dict[str, Any]:
     """Evaluate on the test split, once; say the accuracy, keep the numbers with the run, draw the pictures."""
     from sumtoone.data import load
     from sumtoone.evaluation import MOST_CLASSES, evaluate
-    from sumtoone.runs import add_metrics
 
     report = evaluate(run, load(run.data, label=run.label).test)
     document: dict[str, Any] = report.to_json()
-    add_metrics(run, folder, {"test": report.to_json(most=MOST_CLASSES)})
+    run.with_metrics(folder, {"test": report.to_json(most=MOST_CLASSES)})
     said = text("cli.train.test-accuracy", accuracy=f"{report.accuracy:.2%}", rows=f"{report.rows:,}")
     voice.say(said)
     voice.result(said)

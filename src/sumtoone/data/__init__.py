@@ -115,7 +115,7 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: boo
         home = idx.home(path)
         if home is None:
             return folders.read(path, whole=whole)
-        read = idx.read_folder(home, name=path.name or path.resolve().name)
+        read = idx.read_folder(home, name=path.name or path.resolve().name, handwriting=named.HANDWRITING)
         return read.whole() if whole else read
     if path.suffix.lower() == ".npz":
         return npz.read(path, whole=whole)

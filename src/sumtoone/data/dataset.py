@@ -142,6 +142,8 @@ class Dataset:
         ``(height, width)`` or ``(height, width, channels)`` if a row is a picture, else None.
     source, label
         What :func:`sumtoone.load` was given, so that a run can be evaluated and resumed on the same rows.
+    handwriting
+        Whether the images are digits or letters, cut out and centred as MNIST's are.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Dataset:
     image_shape: tuple[int, ...] | None = None
     source: str = ""
     label: str = "label"
+    handwriting: bool = False
 
     def __post_init__(self) -> None:
         for what in ("name", "source", "label"):

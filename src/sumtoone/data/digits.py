@@ -71,7 +71,7 @@ def arrange(content: bytes) -> Dataset:
         rows = np.stack([rows_of_class[start : start + count] for rows_of_class in by_class]).T.ravel()
         splits[name] = Split(torch.from_numpy(pixels_ND[rows]), torch.from_numpy(labels_N[rows]))
         start += count
-    return Dataset(NAME, splits["train"], splits["validation"], splits["test"], CLASSES, (28, 28))
+    return Dataset(NAME, splits["train"], splits["validation"], splits["test"], CLASSES, (28, 28), handwriting=True)
 
 
 def _cached() -> bytes | None:

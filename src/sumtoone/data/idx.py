@@ -8,9 +8,13 @@ Y. LeCun, C. Cortes and C. J. C. Burges with "The MNIST database of handwritten 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import math
 import re
+import struct
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -73,6 +77,7 @@ def read_folder(
     classes: tuple[str, ...] | None = None,
     transpose: bool = False,
     prefix: str = "",
+    handwriting: Collection[str] = (),
 ) -> Dataset:
     """Return the data set of a folder with ``train-images-idx3-ubyte`` and its three siblings, each plain or ``.gz``.
 
@@ -88,6 +93,8 @@ def read_folder(
         Whether the images lie on their side, as those of EMNIST do.
     prefix
         What stands before the names of the files, such as ``emnist-letters``.
+    handwriting
+        The sha256 of files of images, unpacked, that hold handwriting.
 
     Raises
     ------
@@ -109,12 +116,22 @@ def read_folder(
                 raise DataError("data-shapes", name=path, part="test", train=images.shape[1:], other=others.shape[1:])
             pairs["test"] = _rows(others, transpose), match_labels(raw, numbers, part="test", where=where)
     height, width = images.shape[1:]
-    return assemble(
+    written = bool(handwriting) and _digest(images) in handwriting
+    found = assemble(
         name or path.name or path.resolve().name,
         pairs,
         classes=classes or numbers,
         image_shape=(width, height) if transpose else (height, width),
     )
+    return replace(found, handwriting=written)
+
+
+def _digest(images: NDArray[np.uint8]) -> str:
+    """Return the sha256 of the file, unpacked, that these images were read from."""
+    header = struct.pack(">4B3I", 0, 0, _UNSIGNED_BYTE, 3, *images.shape)
+    digest = hashlib.sha256(header)
+    digest.update(images.data)
+    return digest.hexdigest()
 
 
 def _inner(entry: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import string
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -48,6 +48,8 @@ class Source:
         What stands before ``train-images…`` in the names of the files.
     transpose
         Whether rows and columns of every image are swapped.
+    handwriting
+        Whether its images are digits or letters, cut out and centred as MNIST's are.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Source:
     prefix: str = ""
     transpose: bool = False
     image_shape: tuple[int, int] = (28, 28)
+    handwriting: bool = True
 
     @property
     def folders(self) -> tuple[str, ...]:
@@ -125,6 +128,7 @@ FASHION_MNIST = Source(
         "Ankle boot",
     ),
     rows=(60_000, 10_000),
+    handwriting=False,
     mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
     files=_files(
         train_images=(
@@ -199,6 +203,14 @@ SOURCES: dict[str, Source] = {
 }
 
 
+# The content of files of images that are handwriting, under whatever name they lie.
+HANDWRITING = frozenset(
+    source.files[0].content_sha256
+    for source in SOURCES.values()
+    if source.handwriting and source.files[0].content_sha256
+)
+
+
 # --- verbs
 
 
@@ -267,9 +279,10 @@ def read(source: Source, *, progress: bool = True) -> Dataset:
     folder = obtain(source, progress=progress)
     from sumtoone.data import idx
 
-    return idx.read_folder(
+    found = idx.read_folder(
         folder, name=source.name, classes=source.classes, prefix=source.prefix, transpose=source.transpose
     )
+    return replace(found, handwriting=source.handwriting)
 
 
 # --- places

@@ -197,9 +197,7 @@ class Preprocessing:
 
     def scale_and_shift(self, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """Return the same step as ``x * scale + shift``: two float32 tensors of shape (1,) or (D,)."""
-        mean = torch.tensor(self.mean, dtype=torch.float64)
-        std = torch.tensor(self.std, dtype=torch.float64)
-        scale, shift = 1.0 / (self.divisor * std), -mean / std
+        scale, shift = self._step_in_float64()
         return scale.float().to(device), shift.float().to(device)
 
     @cached_property
@@ -208,6 +206,26 @@ class Preprocessing:
         with torch.inference_mode(False):
             scale, shift = self.scale_and_shift()
             return scale.expand(self.features).contiguous(), shift.expand(self.features).contiguous()
+
+    def folded(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Return weight (H, D) and bias (H,) of a first layer that takes raw rows: this step and the layer in one.
+
+        In float64. Rounded to float32 they serve as long as no mean is far from zero for its deviation: times in
+        seconds need float64 rows as well.
+
+        >>> step, x = Preprocessing(2, mean=(1.0, 2.0), std=(0.5, 4.0)), torch.tensor([[3.0, -2.0]])
+        >>> layer = torch.nn.Linear(2, 3)
+        >>> weight, bias = step.folded(layer.weight.detach(), layer.bias.detach())
+        >>> bool(torch.allclose(x.double() @ weight.T + bias, layer(step(x)).double(), atol=1e-6))
+        True
+        """
+        wide = weight.double()
+        scale, shift = (each.to(weight.device) for each in self._step_in_float64())
+        return wide * scale, bias.double() + wide @ shift.expand(self.features)
+
+    def _step_in_float64(self) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(values, dtype=torch.float64) for values in (self.mean, self.std))
+        return 1.0 / (self.divisor * std), -mean / std
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
         """Whether some number of trailing axes holds exactly D values."""

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import import_module
 from types import ModuleType
 
+from sumtoone import private
 from sumtoone.errors import UsageError
 from sumtoone.specification import did_you_mean
 
@@ -24,6 +25,7 @@ class Status:
     path: str
     why: str
     instruction_sets: tuple[str, ...] = ()
+    missing: str = ""
 
 
 @cache
@@ -41,6 +43,8 @@ def status() -> Status:
         module = import_module("sumtoone.native._kernels")
     except ImportError:
         return Status("pytorch", "native.not-built")
+    if private.missing:
+        return Status("pytorch", "native.private", missing=", ".join(private.missing))
     sets = tuple(module.instruction_sets())
     wanted = os.environ.get("SUMTOONE_SIMD", "")
     if wanted and wanted not in sets:

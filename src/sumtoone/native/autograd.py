@@ -12,11 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._autograd import _get_current_graph_task_keep_graph
 from torch.autograd.graph import increment_version
 
 from sumtoone.native import kernels
-from sumtoone.native.watched import watched
+from sumtoone.private import keeps_graph, watched
 
 _PLAIN = (Tensor, torch.nn.Parameter)
 # Numbers below which one thread is enough, and asking for their count not worth the time. Beyond, the kernels give the
@@ -194,7 +193,7 @@ class _CrossEntropy(torch.autograd.Function):
         if torch.is_grad_enabled() or ctx.gradient_NK is None:
             return _differentiable_gradient(ctx) * g, None, None, None, None
         gradient_NK: Tensor = ctx.gradient_NK
-        if _get_current_graph_task_keep_graph() or watched() or not is_plain(g):
+        if keeps_graph() or watched() or not is_plain(g):
             return gradient_NK * g, None, None, None, None
         ctx.gradient_NK = None  # nobody asks for it again: no copy
         if ctx.reduction == "none" or float(g) != 1.0:

@@ -135,16 +135,16 @@ sumtoone::Trainer* new_trainer(const std::vector<int64_t>& sizes, int64_t batch,
   return new sumtoone::Trainer(chosen, settings, (const float*)scale, (const float*)shift);
 }
 
-// Returns the number of rows that were classified correctly; the losses go to an array of `steps` float64.
-int64_t train(sumtoone::Trainer& trainer, uintptr_t inputs, bool bytes, uintptr_t labels, uintptr_t order, int64_t rows,
-              int64_t batch, const std::vector<double>& rates, uint64_t seed, int64_t place, int64_t done,
-              uintptr_t losses, int threads) {
-  int64_t correct = 0;
-  const sumtoone::Chunk chunk{(const void*)inputs, bytes, (const int64_t*)labels, (const int64_t*)order, rows, batch,
-                              (int64_t)rates.size(), rates.data(), seed, place, done, (double*)losses, &correct};
+// Returns the weight of the rows that were classified correctly; the losses go to an array of `steps` float64.
+double train(sumtoone::Trainer& trainer, uintptr_t inputs, bool bytes, uintptr_t labels, uintptr_t weights,
+             uintptr_t order, int64_t rows, int64_t batch, const std::vector<double>& rates, uint64_t seed, int64_t place,
+             int64_t done, uintptr_t losses, int threads) {
+  double hits = 0.0;
+  const sumtoone::Chunk chunk{(const void*)inputs, bytes, (const int64_t*)labels, (const float*)weights, (const int64_t*)order,
+                              rows, batch, (int64_t)rates.size(), rates.data(), seed, place, done, (double*)losses, &hits};
   nb::gil_scoped_release released;
   trainer.train(chunk, threads);
-  return correct;
+  return hits;
 }
 
 // What a prediction is told besides the layers: `step` is None or a pair (scale, shift) for rows of uint8 or float32.
@@ -186,7 +186,7 @@ bool locate(const sumtoone::Tensors& tensors, const Request& request, sumtoone::
 // not as they were built or the tensors not as locate() wants them.
 bool predict(const sumtoone::Tensors& tensors, nb::handle inputs, nb::handle network, int64_t features, int activation,
              nb::handle step, nb::handle out, bool softmax, int threads) {
-  if (activation < 0 || activation > sumtoone::kGelu) return false;
+  if (activation < 0 || activation > sumtoone::kIdentity) return false;
   const Request request{inputs, step, out, features, (sumtoone::Activation)activation, softmax};
   sumtoone::Tensors::Layers layers;
   sumtoone::Prediction task;
@@ -224,7 +224,8 @@ NB_MODULE(_kernels, module) {
            })
       .def("train", &train);
   nb::class_<sumtoone::Tensors>(module, "Tensors")
-      .def(nb::init<nb::type_object, nb::type_object, nb::type_object, nb::type_object, nb::handle>())
+      .def(nb::init<nb::type_object, nb::type_object, nb::type_object, nb::type_object, nb::handle,
+                    std::vector<std::string>>())
       .def("predict", &predict, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(),
            nb::arg());
   module.def("rounds", &rounds);

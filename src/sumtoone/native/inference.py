@@ -10,18 +10,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, is_autocast_enabled, nn
-from torch._C import _len_torch_function_stack
-from torch.nn.modules.module import _has_any_global_hook
 
 from sumtoone.native import kernels
-from sumtoone.native.watched import watched
-from sumtoone.specification import Specification
+from sumtoone.private import HOOKS, function_modes, has_global_hook, tensor_exchange, watched
+from sumtoone.specification import ACTIVATIONS, Specification
 
 Step = tuple[Tensor, Tensor]
 
 _PLAIN = (Tensor, nn.Parameter)
-# As predicting.h numbers them.
-_ACTIVATIONS = {"identity": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky-relu": 4, "gelu": 5}
 
 
 def forward(
@@ -41,7 +37,7 @@ def forward(
         return None
     out = torch.empty((*x.shape[:-1], described.outputs), dtype=torch.float32)
     # Types, layouts, shapes and hooks are looked at there: whatever an address is taken of.
-    activation, threads = _ACTIVATIONS[described.activation], threads or torch.get_num_threads()
+    activation, threads = ACTIVATIONS.index(described.activation), threads or torch.get_num_threads()
     done = tensors.predict(x.contiguous(), network, described.inputs, activation, step, out, softmax, threads)
     return out if done else None
 
@@ -49,12 +45,10 @@ def forward(
 @cache
 def _tensors() -> Any | None:
     """Return what reads tensors and predicts; None without kernels, or where PyTorch lacks DLPack's C exchange."""
-    module, exchange = kernels(), getattr(Tensor, "__dlpack_c_exchange_api__", None)
-    return (
-        None
-        if module is None or exchange is None
-        else module.Tensors(Tensor, nn.Parameter, nn.Linear, nn.ModuleList, exchange)
-    )
+    module = kernels()
+    if module is None or tensor_exchange is None:
+        return None
+    return module.Tensors(Tensor, nn.Parameter, nn.Linear, nn.ModuleList, tensor_exchange, list(HOOKS))
 
 
 def _is_changed(x: Tensor) -> bool:
@@ -63,9 +57,9 @@ def _is_changed(x: Tensor) -> bool:
     A mode of functions, autocast, hooks of all modules; a tensor that is sparse, or negated only when read.
     """
     return bool(
-        _len_torch_function_stack()
+        function_modes()
         or is_autocast_enabled("cpu")
-        or _has_any_global_hook()
+        or has_global_hook()
         or x.is_neg()
         or x.layout is not torch.strided
     )

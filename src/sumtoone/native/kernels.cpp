@@ -3,9 +3,9 @@
 #include "kernels.h"
 
 #include "entropy.h"
-#include "predict.h"
+#include "predict_rows.h"
 #include "softmax.h"
-#include "train.h"
+#include "train_steps.h"
 
 #define SUMTOONE_TEXT_OF(name) #name
 #define SUMTOONE_TEXT(name) SUMTOONE_TEXT_OF(name)

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-#include "predicting.h"
-#include "training.h"
+#include "prediction_task.h"
+#include "training_task.h"
 
 namespace sumtoone {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "simd.h"
-#include "training.h"
+#include "training_task.h"
 
 namespace SUMTOONE_ISA {
 

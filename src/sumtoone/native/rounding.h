@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tiles.h"
-#include "training.h"
+#include "training_task.h"
 
 namespace SUMTOONE_ISA {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "entropy.h"
 #include "tiles.h"
-#include "training.h"
+#include "training_task.h"
 
 namespace SUMTOONE_ISA {
 namespace {
@@ -176,11 +176,12 @@ void through_activation(const Training& training, const Layer& layer, const Mask
 }
 
 // Softmax and cross entropy of one row: its loss, whether it is right, and its deltas.
-void judge_row(const Training& training, const Layer& last, int64_t row, int64_t label, float share) {
+void judge_row(const Training& training, const Layer& last, int64_t row, int64_t label, float weight, float share) {
   const float* logits = last.outputs + row * last.out_stride;
   float* deltas = last.deltas + row * last.out_stride;
   const int64_t classes = last.out;
-  training.row_loss[row] = entropy_of_row(logits, classes, label, training.smoothing, share, deltas);
+  const float loss = entropy_of_row(logits, classes, label, training.smoothing, weight * share, deltas);
+  training.row_loss[row] = weight == 0.0f ? 0.0f : weight * loss;
   for (int64_t column = classes; column < padded(classes); ++column) deltas[column] = 0.0f;
   bool right = true;  // of several largest, the first is the answer
   for (int64_t k = 0; k < classes; ++k) right &= k < label ? logits[k] < logits[label] : logits[k] <= logits[label];

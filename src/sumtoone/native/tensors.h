@@ -6,6 +6,7 @@
 #include <nanobind/ndarray.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace sumtoone {
@@ -18,15 +19,15 @@ class Tensors {
   static constexpr Dtype kFloat32{(uint8_t)nanobind::dlpack::dtype_code::Float, 32, 1};
   static constexpr Dtype kUint8{(uint8_t)nanobind::dlpack::dtype_code::UInt, 8, 1};
 
-  // For these types and nothing derived from them; `capsule` is the tensors' `__dlpack_c_exchange_api__`.
+  // For these types and nothing derived from them; `capsule` is the tensors' `__dlpack_c_exchange_api__`, `hooks` the
+  // names of the dictionaries that a module keeps its hooks in.
   Tensors(nanobind::type_object tensor, nanobind::type_object parameter, nanobind::type_object linear,
-          nanobind::type_object list, nanobind::handle capsule)
+          nanobind::type_object list, nanobind::handle capsule, const std::vector<std::string>& hooks)
       : tensor_(tensor), parameter_(parameter), linear_(linear), list_(list) {
     const auto* exchange = (const Exchange*)PyCapsule_GetPointer(capsule.ptr(), "dlpack_exchange_api");
     if (!exchange) throw nanobind::python_error();
     if (exchange->major == 1) read_ = exchange->dltensor_from_py_object_no_sync;
-    const char* const hooks[] = {"_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"};
-    for (const char* name : hooks) hooks_.push_back(interned(name));
+    for (const std::string& name : hooks) hooks_.push_back(interned(name.c_str()));
     is_neg_ = tensor.attr("is_neg"), storage_ = tensor.attr("untyped_storage");
   }
 

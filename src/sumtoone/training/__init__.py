@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from torch import nn
 
@@ -15,13 +15,16 @@ from sumtoone.network import Network
 from sumtoone.options import TrainingOptions
 from sumtoone.run_folder import as_path, exists, held, new_folder
 from sumtoone.runs import Run
-from sumtoone.training.checks import check_arguments, check_fit
+from sumtoone.training.checks import check_arguments, check_fit, checked_weights
+from sumtoone.training.many import checked_seeds, jobs_for, train_many
 from sumtoone.training.process import surroundings
 from sumtoone.training.progress import Listener, listening
 from sumtoone.training.resuming import Unfinished, finished, unfinished
-from sumtoone.training.seeds import checked, train_seeds
 from sumtoone.training.session import train
 from sumtoone.training.state import Plan, Progress, device_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = ["TrainingOptions", "fit", "resume"]
 
@@ -34,6 +37,7 @@ def fit(
     *,
     seeds: None = None,
     out: str | Path | None = None,
+    weights: ArrayLike | None = None,
     preprocessing: Preprocessing | None = None,
     progress: bool = False,
     on_event: Listener | None = None,
@@ -49,6 +53,7 @@ def fit(
     *,
     seeds: Sequence[int],
     out: str | Path | None = None,
+    weights: ArrayLike | None = None,
     preprocessing: Preprocessing | None = None,
     progress: bool = False,
     on_event: Listener | None = None,
@@ -63,6 +68,7 @@ def fit(
     *,
     seeds: Sequence[int] | None = None,
     out: str | Path | None = None,
+    weights: ArrayLike | None = None,
     preprocessing: Preprocessing | None = None,
     progress: bool = False,
     on_event: Listener | None = None,
@@ -88,13 +94,16 @@ def fit(
     out
         A folder that must not hold anything yet. Checkpoints go there after every epoch, and the finished
         run; without it nothing is written. With ``seeds`` it holds a run folder ``seed-…`` for each.
+    weights
+        How much each training row counts, (N,) numbers from 0 on: the loss of a batch is the mean of its rows so
+        weighted, as ``CrossEntropyLoss(weight=…)`` takes it over classes. None: all alike. Validation rows have none.
     preprocessing
         From raw rows to network input; None fits one on the training rows alone.
     progress
         Show a bar on standard error, if that is a terminal.
     on_event
         Called with ``{"event": "step", …}`` now and then and ``{"event": "epoch", …}`` after each epoch; with
-        ``seeds`` the events name their ``"seed"``, and come one at a time from the threads that train.
+        ``seeds`` the events name their ``"seed"`` and ``"run"``, and come one at a time from the threads that train.
 
     Raises
     ------
@@ -126,14 +135,13 @@ def fit(
         "fit", network=network, dataset=dataset, options=options, preprocessing=preprocessing, on_event=on_event
     )
     options = TrainingOptions.of(**given) if options is None else options.changed(**given)
-    chosen = None
-    if seeds is not None:
-        chosen, network = checked(seeds, network)
+    chosen = None if seeds is None else checked_seeds(seeds, network)
     with new_folder(out) as folder, enough_memory():
         preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)
-        plan = Plan(network, dataset, preprocessing, options, device_of(options))
+        row_weights = checked_weights(weights, len(dataset.train))
+        plan = Plan(network, dataset, preprocessing, options, device_of(options), row_weights)
         if chosen is not None:
-            return train_seeds(plan, chosen, folder, progress, on_event)
+            return train_many(jobs_for(plan, chosen), folder, progress, on_event)
         return _train(Unfinished(plan, Progress(), {}), folder, progress, on_event)
 
 
@@ -142,6 +150,7 @@ def resume(
     dataset: Dataset | None = None,
     network: nn.Module | None = None,
     *,
+    weights: ArrayLike | None = None,
     progress: bool = False,
     on_event: Listener | None = None,
 ) -> Run:
@@ -158,6 +167,8 @@ def resume(
         The same rows; None loads them by the name or path that the run remembers.
     network
         Needed only if the run did not train a :class:`Network`.
+    weights
+        The same as ``fit`` was given.
 
     Raises
     ------
@@ -174,10 +185,10 @@ def resume(
     with held(folder), enough_memory():
         # Another process may have finished it meanwhile.
         run = finished(folder, network)
-        return run or _train(unfinished(folder, dataset, network), folder, progress, on_event)
+        return run or _train(unfinished(folder, dataset, network, weights), folder, progress, on_event)
 
 
 def _train(begun: Unfinished, folder: Path | None, show: bool, on_event: Listener | None) -> Run:
-    with listening(begun.plan, show, on_event) as listeners, surroundings(begun.plan) as around:
-        check_fit(begun.plan)
+    with listening({None: begun.plan}, show, on_event) as listeners, surroundings(begun.plan) as around:
+        check_fit(begun.plan, fused=around.fused)
         return train(begun.plan, begun.progress, begun.tensors, folder, listeners, around)

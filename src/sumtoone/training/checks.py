@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.conv import _ConvNd
 
-from sumtoone.data import Dataset, Preprocessing
+from sumtoone.data import Dataset, Preprocessing, conversion
 from sumtoone.description import check_keepable
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UnavailableError, UsageError, raise_all
 from sumtoone.language import text
 from sumtoone.network import Network, evaluating, input_kind
 from sumtoone.options import TrainingOptions
-from sumtoone.training.fused import takes as fused_takes
 from sumtoone.training.state import Plan
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # Rows whose outputs tell logits from probabilities.
 _ROWS = 64
 _SUM_TOLERANCE = 1e-3
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def check_arguments(verb: str, **given: Any) -> None:
@@ -62,14 +65,14 @@ def _kind(value: object) -> str:
     return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
-def check_fit(plan: Plan) -> None:
+def check_fit(plan: Plan, *, fused: bool) -> None:
     """Raise unless the network takes this data set's rows to one logit for each class, learns, and can be kept."""
     dataset, network = plan.dataset, plan.network
     if not len(dataset.train):
         raise DataError("training-no-rows", name=dataset.name)
     if plan.options.early_stopping is not None and not len(dataset.validation):
         raise DataError("training-no-validation", name=dataset.name, rows=len(dataset.train))
-    if plan.options.engine == "fused" and not fused_takes(plan):
+    if plan.options.engine == "fused" and not fused:
         raise UnavailableError("engine-unavailable", engine="fused")
     if plan.preprocessing.features != dataset.features:
         raise ShapeError("training-features", network=plan.preprocessing.features, data=dataset.features)
@@ -165,7 +168,7 @@ def _unfit(plan: Plan, rows: int, error: Exception, *, last: bool) -> ShapeError
         fields = {"rows": len(plan.dataset.train), "batch": plan.options.batch_size, "last": rows}
         return ShapeError("training-last-batch", why=why, smaller=_whole_batches(plan), **fields)
     shape, image = (rows, plan.dataset.features), plan.dataset.image_shape
-    if image is None or not any(isinstance(part, _ConvNd) for part in plan.network.modules()):
+    if image is None or not any(isinstance(part, _CONVOLUTIONS) for part in plan.network.modules()):
         return ShapeError("training-module", shape=shape, why=why)
     unflatten = f"nn.Unflatten(1, {(1, *image)})"
     if len(image) == 3:
@@ -177,3 +180,17 @@ def _whole_batches(plan: Plan) -> int:
     """Return a batch size near the one wanted whose last batch is no single row."""
     rows, size = len(plan.dataset.train), plan.options.batch_size
     return next((smaller for smaller in range(size - 1, 1, -1) if rows % smaller != 1), rows)
+
+
+def checked_weights(weights: ArrayLike | None, rows: int) -> Tensor | None:
+    """Return the weights of ``rows`` rows as float32, (N,); :class:`DataError` if they are none."""
+    if weights is None:
+        return None
+    array = conversion.plain(weights)
+    if array.dtype.kind not in "biuf" or array.shape != (rows,):
+        raise DataError("training-weights", rows=rows, given=f"{array.dtype}, shape {array.shape}")
+    with np.errstate(over="ignore"):
+        found = array.astype(np.float32)
+    if not (np.isfinite(found).all() and (found >= 0).all() and (found > 0).any()):
+        raise DataError("training-weights", rows=rows, given=f"{array.min()} … {array.max()}")
+    return torch.from_numpy(found)

@@ -9,23 +9,21 @@ hidden values and deltas); their sums and everything else stay float32, the weig
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from sumtoone.description import changed_part
-from sumtoone.errors import TrainingError
 from sumtoone.native import kernels
-from sumtoone.network import Network, fused
-from sumtoone.training.plain import STEPS_BETWEEN_LOOKS, PlainEngine
-from sumtoone.training.randomness import batch_order, derived_seed
+from sumtoone.network import Network, changed_part, forward_pass
+from sumtoone.private import has_gradient_hooks
+from sumtoone.specification import ACTIVATIONS
+from sumtoone.training.engines import STEPS_BETWEEN_LOOKS, Steps, judged, of_network, under
+from sumtoone.training.randomness import Orders, derived_seed
 from sumtoone.training.schedules import learning_rate
-from sumtoone.training.state import Plan, Progress
+from sumtoone.training.state import Plan
 
 # As the kernels number them.
-_ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky-relu", "gelu")
 _OPTIMIZERS = ("sgd", "adam", "adamw")
 _SLOTS = {"weights": 0, "momentum_buffer": 1, "exp_avg": 1, "exp_avg_sq": 2}
 
@@ -43,8 +41,6 @@ def takes(plan: Plan) -> bool:
         return False
     if plan.options.precision == "bfloat16" and not module.rounds():
         return False
-    if network.specification.activation not in _ACTIVATIONS:
-        return False
     return _is_as_built(network) and _rows_fit(plan, network.specification.sizes)
 
 
@@ -56,7 +52,7 @@ def _is_as_built(network: Network) -> bool:
 
 
 def _is_plain(parameter: Tensor) -> bool:
-    return parameter.requires_grad and parameter.dtype == torch.float32 and not parameter._backward_hooks
+    return parameter.requires_grad and parameter.dtype == torch.float32 and not has_gradient_hooks(parameter)
 
 
 def _rows_fit(plan: Plan, sizes: tuple[int, ...]) -> bool:
@@ -65,6 +61,7 @@ def _rows_fit(plan: Plan, sizes: tuple[int, ...]) -> bool:
         inputs_ND.dtype in (torch.uint8, torch.float32, torch.float64)
         and labels_N.dtype == torch.int64
         and tuple(inputs_ND.shape) == (len(labels_N), sizes[0])
+        and (plan.weights is None or (plan.weights.dtype, plan.weights.shape) == (torch.float32, labels_N.shape))
         and plan.preprocessing.features == sizes[0]
         and len(labels_N) > 0
         and int(labels_N.min()) >= 0
@@ -72,26 +69,27 @@ def _rows_fit(plan: Plan, sizes: tuple[int, ...]) -> bool:
     )
 
 
-class FusedEngine(PlainEngine):
-    """Trains a network that :func:`takes` accepts with up to ``threads`` threads.
-
-    torch's optimizer computes nothing: it holds the state for checkpoints.
-    """
+class FusedEngine:
+    """Trains a network that :func:`takes` accepts with up to ``threads`` threads."""
 
     def __init__(self, plan: Plan, threads: int) -> None:
-        super().__init__(plan)
-        self._threads = threads
-        assert isinstance(self.network, Network), "takes() was asked"
-        specification, options = self.network.specification, plan.options
-        self._labels_N, self._inputs_ND = self._labels_N.contiguous(), self._inputs_ND.contiguous()
-        self._batch = min(options.batch_size, len(self._labels_N))
+        assert isinstance(plan.network, Network), "takes() was asked"
         module = kernels()
         assert module is not None, "takes() was asked"
+        self.plan, self.network, self._threads = plan, plan.network, threads
+        specification, options = plan.network.specification, plan.options
+        inputs, (self._scale, self._shift) = plan.preprocessing.prepared(plan.dataset.train.inputs)
+        self._inputs_ND, self._labels_N = inputs.contiguous(), plan.dataset.train.labels.contiguous()
+        self._weights_N = None if plan.weights is None else plan.weights.contiguous()
+        self._orders = Orders(options.seed, len(self._labels_N), plan.device)
+        self._batch = min(options.batch_size, len(self._labels_N))
+        products = 3 * self._batch * specification.parameters
+        self.at_once = max(1, min(STEPS_BETWEEN_LOOKS, int(_PRODUCTS_BETWEEN_LOOKS / products)))
         self._sizes = specification.sizes
         self._trainer = module.Trainer.create(
             list(self._sizes),
             self._batch,
-            _ACTIVATIONS.index(specification.activation),
+            ACTIVATIONS.index(specification.activation),
             specification.dropout,
             options.label_smoothing,
             _OPTIMIZERS.index(options.optimizer),
@@ -102,69 +100,49 @@ class FusedEngine(PlainEngine):
             self._scale.data_ptr(),
             self._shift.data_ptr(),
         )
-        self._steps_done = self._steps_seen = 0  # by the kernels; when the network last had their weights
-        self._import()
+        # The kernels' own; and how many there were when the network last had their weights.
+        self._steps_done = self._steps_seen = 0
+        self._exchange("weights", list(self.network.parameters()), out=False)
 
-    def train_epoch(self, progress: Progress) -> Iterator[None]:
-        """Go through the rest of the epoch under way; yield between steps, now and then, with ``progress`` up to date.
-
-        Raises
-        ------
-        TrainingError
-            If a loss is not finite; it names the step.
-        """
-        self.network.train()
-        order_N = batch_order(self.plan.options.seed, progress.epoch, len(self._labels_N))
-        steps_left = self.plan.steps_per_epoch - progress.step
-        while steps_left:
-            steps = min(self._steps_at_once(), steps_left)
-            steps_left -= steps
-            self._run(progress, order_N[progress.step * self._batch :], steps)
-            yield
-
-    def _run(self, progress: Progress, order_N: Tensor, steps: int) -> None:
-        """Compute ``steps`` steps on the next rows of the epoch and add them to ``progress``."""
+    def train(self, epoch: int, first: int, count: int) -> Steps:
+        """Compute steps in one call."""
         options, plan = self.plan.options, self.plan
-        first = progress.epoch * plan.steps_per_epoch + progress.step
-        losses = torch.empty(steps, dtype=torch.float64)
-        correct = self._trainer.train(
+        self.network.train()
+        order_N = self._orders.of(epoch)[first * self._batch :]
+        losses, place = torch.empty(count, dtype=torch.float64), epoch * plan.steps_per_epoch + first
+        hits = self._trainer.train(
             self._inputs_ND.data_ptr(),
             self._inputs_ND.dtype == torch.uint8,
             self._labels_N.data_ptr(),
+            0 if self._weights_N is None else self._weights_N.data_ptr(),
             order_N.data_ptr(),
             len(order_N),
             self._batch,
-            [learning_rate(options, step, plan.steps) for step in range(first, first + steps)],
-            derived_seed(options.seed, "dropout", progress.epoch),
-            progress.step,
+            [learning_rate(options, step, plan.steps) for step in range(place, place + count)],
+            derived_seed(options.seed, "dropout", epoch),
+            first,
             self._steps_done,
             losses.data_ptr(),
             self._threads,
         )
-        self._steps_done += steps
-        for place, loss in enumerate(losses.tolist()):
-            progress.step += 1
-            if not math.isfinite(loss):
-                mean = loss / min(self._batch, len(order_N) - place * self._batch)
-                raise TrainingError(
-                    "training-diverged",
-                    loss=mean,
-                    epoch=progress.epoch + 1,
-                    step=progress.step,
-                    lr=options.learning_rate,
-                )
-            progress.loss_sum += loss
-        progress.correct += correct
+        self._steps_done += count
+        rows = order_N[: count * self._batch]
+        weight = float(len(rows) if self._weights_N is None else self._weights_N[rows].double().sum())
+        return Steps(losses.tolist(), hits, weight)
 
     def validate(self) -> tuple[float, float]:
         """Return the mean loss in nats and the accuracy on the validation rows; NaN where there are none."""
         self.finish()
-        return super().validate()
+        self.network.eval()
+        return judged(self.plan, self._logits)
 
     def _logits(self, inputs_BD: Tensor) -> Tensor:
         rows_BD, step = self.plan.preprocessing.prepared(inputs_BD)
-        computed = fused(self.network, rows_BD, step, softmax=False, threads=self._threads)
-        return super()._logits(inputs_BD) if computed is None else computed
+        computed = forward_pass(self.network, rows_BD, step, softmax=False, threads=self._threads)
+        if computed is not None:
+            return computed
+        logits: Tensor = self.network(self.plan.preprocessing.applied(inputs_BD))
+        return logits
 
     def finish(self) -> None:
         """Leave the network as the last step left it."""
@@ -174,49 +152,33 @@ class FusedEngine(PlainEngine):
 
     def state(self) -> dict[str, Tensor]:
         """Return all tensors that the next step depends on, named as the plain engine names them."""
-        self._export()
-        return self._learnt()
+        self.finish()
+        tensors, parameters = of_network(self.network), dict(self.network.named_parameters())
+        if self._steps_done:
+            for key in self._moments():
+                moments = [torch.empty_like(parameter).detach() for parameter in parameters.values()]
+                self._exchange(key, moments, out=True)
+                tensors |= {f"optimizer.{name}.{key}": each for name, each in zip(parameters, moments, strict=True)}
+            if self.plan.options.optimizer != "sgd":
+                tensors |= {f"optimizer.{name}.step": torch.tensor(float(self._steps_done)) for name in parameters}
+        return tensors
 
-    def restore(self, tensors: dict[str, Tensor]) -> None:
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up the tensors that :meth:`state` of either engine returned."""
-        super().restore(tensors)
-        self._import()
-
-    def _steps_at_once(self) -> int:
-        products = 3 * self._batch * sum(parameter.numel() for parameter in self.network.parameters())
-        return max(1, min(STEPS_BETWEEN_LOOKS, int(_PRODUCTS_BETWEEN_LOOKS / products)))
+        self.network.load_state_dict(under("network.", tensors))
+        names = [name for name, _ in self.network.named_parameters()]
+        self._exchange("weights", list(self.network.parameters()), out=False)
+        for key in self._moments():
+            moments = [f"optimizer.{name}.{key}" for name in names]
+            if all(name in tensors for name in moments):
+                self._exchange(key, [tensors[name] for name in moments], out=False)
+                self._steps_done = int(tensors.get(f"optimizer.{names[0]}.step", 1))
+        self._steps_seen = self._steps_done
 
     def _moments(self) -> tuple[str, ...]:
         if self.plan.options.optimizer == "sgd":
             return ("momentum_buffer",) if self.plan.options.momentum else ()
         return ("exp_avg", "exp_avg_sq")
-
-    def _export(self) -> None:
-        """Copy the weights into the network, and the moments into torch's optimizer."""
-        self.finish()
-        if not self._steps_done:
-            return
-        parameters = list(self.network.parameters())
-        states = [self.optimizer.state[parameter] for parameter in parameters]
-        for name in self._moments():
-            tensors = [torch.empty_like(parameter) for parameter in parameters]
-            self._exchange(name, tensors, out=True)
-            for state, tensor in zip(states, tensors, strict=True):
-                state[name] = tensor.detach()
-        if self.plan.options.optimizer != "sgd":
-            for state in states:
-                state["step"] = torch.tensor(float(self._steps_done))
-
-    def _import(self) -> None:
-        """Take weights, moments and their number of steps from the network and torch's optimizer."""
-        parameters = list(self.network.parameters())
-        self._exchange("weights", parameters, out=False)
-        states = [self.optimizer.state.get(parameter, {}) for parameter in parameters]
-        for name in self._moments():
-            if all(name in state for state in states):
-                self._exchange(name, [state[name] for state in states], out=False)
-                self._steps_done = int(states[0].get("step", 1))
-        self._steps_seen = self._steps_done
 
     def _exchange(self, name: str, tensors: Sequence[Tensor], *, out: bool) -> None:
         """Copy weights and biases, in turn, from or to the kernels' own layout."""

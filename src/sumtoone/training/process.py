@@ -21,7 +21,7 @@ from torch.nn.parameter import is_lazy
 
 from sumtoone.errors import UsageError
 from sumtoone.options import COUNTS
-from sumtoone.training.fused import takes as fused_takes
+from sumtoone.training.fused import takes
 from sumtoone.training.interruption import interruptible
 from sumtoone.training.state import Plan
 
@@ -34,10 +34,12 @@ _turn = threading.RLock()
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What training finds set up around it: the threads it computes with, and Ctrl-C."""
+    """What training finds set up around it: the threads it computes with, Ctrl-C, and which engine computes."""
 
     threads: int
     interrupted: Callable[[], bool]
+    fused: bool
+    """Whether the fused engine computes the steps."""
 
 
 @contextmanager
@@ -48,17 +50,14 @@ def surroundings(plan: Plan) -> Iterator[Surroundings]:
     """
     _heed_forks()
     wanted = plan.options.threads or _threads_named()
+    # Wherever it can, unless the plain one was asked for.
+    fused = plan.options.engine != "plain" and takes(plan)
     with ExitStack() as stack:
-        if not fuses(plan):
+        if not fused:
             stack.enter_context(_turn)
             stack.enter_context(torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []))
             wanted = stack.enter_context(_torch_threads(wanted or _suited(plan)))
-        yield Surroundings(wanted or torch.get_num_threads(), stack.enter_context(interruptible()))
-
-
-def fuses(plan: Plan) -> bool:
-    """Whether the fused engine computes the steps: wherever it can, unless the plain one was asked for."""
-    return plan.options.engine != "plain" and fused_takes(plan)
+        yield Surroundings(wanted or torch.get_num_threads(), stack.enter_context(interruptible()), fused)
 
 
 def _threads_named() -> int | None:

@@ -20,9 +20,9 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 
 @contextmanager
-def listening(plan: Plan, show: bool, on_event: Listener | None, runs: int = 1) -> Iterator[list[Listener]]:
-    """Give who is told of so many runs' events: a bar where one is to be shown, and ``on_event``."""
-    with ProgressBar(plan.steps_per_epoch, plan.options.epochs, runs) if show else nullcontext() as bar:
+def listening(plans: Mapping[str | None, Plan], show: bool, on_event: Listener | None) -> Iterator[list[Listener]]:
+    """Give who is told of the events of runs, by the names that these bear: a bar to be shown, and ``on_event``."""
+    with ProgressBar(plans) if show else nullcontext() as bar:
         yield [listener for listener in (bar, on_event) if listener is not None]
 
 
@@ -32,7 +32,7 @@ class ProgressBar:
     Of several runs it shows the steps of all, and the words of the one that was heard of last.
     """
 
-    def __init__(self, steps_per_epoch: int, epochs: int, runs: int = 1) -> None:
+    def __init__(self, plans: Mapping[str | None, Plan]) -> None:
         console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -43,8 +43,8 @@ class ProgressBar:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._steps, self._epochs = steps_per_epoch, epochs
-        self._task = self._bar.add_task("", total=steps_per_epoch * epochs * runs)
+        self._plans = plans
+        self._task = self._bar.add_task("", total=sum(plan.steps for plan in plans.values()))
         self._finished: dict[object, int] = {}
         self._validation = ""
 
@@ -61,12 +61,13 @@ class ProgressBar:
         """Move the bar to where the event says training is."""
         if event.get("validation_accuracy") is not None and event["validation_accuracy"] >= 0:
             self._validation = text("training.bar-validation", accuracy=f"{event['validation_accuracy']:.2%}")
-        finished = (event["epoch"] - 1) * self._steps + event.get("step", self._steps)
-        self._finished[event.get("seed")] = finished
+        plan = self._plans[event.get("run")]
+        each = plan.steps_per_epoch
+        self._finished[event.get("run")] = (event["epoch"] - 1) * each + event.get("step", each)
         words = text(
             "training.bar",
             epoch=event["epoch"],
-            epochs=self._epochs,
+            epochs=plan.options.epochs,
             accuracy=f"{event['train_accuracy']:.2%}",
             validation=self._validation,
         )

@@ -22,3 +22,17 @@ def batch_order(seed: int, epoch: int, rows: int) -> Tensor:
     """
     generator = torch.Generator().manual_seed(derived_seed(seed, "order", epoch))
     return torch.randperm(rows, generator=generator)
+
+
+class Orders:
+    """The orders of a training's epochs, of which the latest is kept."""
+
+    def __init__(self, seed: int, rows: int, device: torch.device) -> None:
+        self._seed, self._rows, self._device = seed, rows, device
+        self._epoch, self._order_N = -1, torch.empty(0, dtype=torch.int64)
+
+    def of(self, epoch: int) -> Tensor:
+        """Return :func:`batch_order` of an epoch, on the device."""
+        if epoch != self._epoch:
+            self._epoch, self._order_N = epoch, batch_order(self._seed, epoch, self._rows).to(self._device)
+        return self._order_N

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +22,12 @@ from sumtoone.run_folder import MOST_JSON, exists, held, read_file
 from sumtoone.runs import Run, open_run
 from sumtoone.storage import json_from_bytes
 from sumtoone.training.checkpoints import read_document, read_state, remove_checkpoints, stems
-from sumtoone.training.plain import under
-from sumtoone.training.state import Plan, Progress, device_of
+from sumtoone.training.checks import checked_weights
+from sumtoone.training.engines import under
+from sumtoone.training.state import Plan, Progress, device_of, fingerprint_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 # The network, the optimizer's two moments and the best weights; and the states of random generators.
 _COPIES, _RANDOM = 4, 2**16
@@ -72,7 +76,9 @@ def _sizes(described: Any) -> dict[str, Any]:
     return {**names, "dropout": specification.dropout}
 
 
-def unfinished(folder: Path, dataset: Dataset | None, network: nn.Module | None) -> Unfinished:
+def unfinished(
+    folder: Path, dataset: Dataset | None, network: nn.Module | None, weights: ArrayLike | None = None
+) -> Unfinished:
     """Return the newest checkpoint that is whole, with a warning for each damaged one.
 
     Raises
@@ -87,8 +93,11 @@ def unfinished(folder: Path, dataset: Dataset | None, network: nn.Module | None)
             with _only_value_errors():
                 task = _Task.from_json(document["task"])
             rows = _same_rows(folder, task, dataset, network)
+            row_weights = checked_weights(weights, len(rows.train))
+            if fingerprint_of(row_weights) != task.weights:
+                raise RunError("run-data-changed", path=str(folder), source="weights=")
             with _only_value_errors():
-                return _assembled(folder, stem, document, task, rows, network)
+                return _assembled(folder, stem, document, task, rows, network, row_weights)
         except (RunError, SumtooneError):
             raise
         except (OSError, ValueError) as error:
@@ -108,6 +117,7 @@ class _Task:
     label: str
     fingerprint: str
     columns: tuple[str, ...] | None
+    weights: str | None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> _Task:
@@ -132,6 +142,7 @@ class _Task:
             label,
             fingerprint,
             columns=None if columns is None else checked_columns(columns, preprocessing.features),
+            weights=document.get("weights"),
         )
 
 
@@ -159,7 +170,13 @@ def _same_rows(folder: Path, task: _Task, dataset: Dataset | None, network: nn.M
 
 
 def _assembled(
-    folder: Path, stem: str, document: Mapping[str, Any], task: _Task, rows: Dataset, network: nn.Module | None
+    folder: Path,
+    stem: str,
+    document: Mapping[str, Any],
+    task: _Task,
+    rows: Dataset,
+    network: nn.Module | None,
+    row_weights: Tensor | None,
 ) -> Unfinished:
     most = _COPIES * load_size(task.described, network) + _RANDOM
     progress, tensors = read_state(folder, stem, document, most)
@@ -168,8 +185,11 @@ def _assembled(
     for name, parameter in whole.named_parameters():
         if parameter.is_floating_point():
             parameter.requires_grad_(name not in task.frozen)
-    plan = Plan(whole, rows, task.preprocessing, task.options, device_of(task.options))
+    plan = Plan(whole, rows, task.preprocessing, task.options, device_of(task.options), row_weights)
     tensors = _with_names(plan, tensors)
+    if row_weights is None:
+        # What checkpoints of old leave out.
+        progress.weight = float(min(progress.step * plan.options.batch_size, len(rows.train)))
     _check_progress(plan, progress, weights)
     _check_tensors(plan, tensors)
     return Unfinished(plan, progress, tensors)
@@ -196,8 +216,8 @@ def _check_progress(plan: Plan, progress: Progress, weights: Mapping[str, Tensor
         raise ValueError(f"epoch {progress.epoch}, step {progress.step} of {epochs} epochs of {steps} steps")
     if len(progress.rows) != progress.epoch or progress.best_epoch > progress.epoch:
         raise ValueError(f"{len(progress.rows)} rows of history for {progress.epoch} epochs")
-    if progress.correct > min(progress.step * plan.options.batch_size, len(plan.dataset.train)):
-        raise ValueError(f"{progress.correct} rows right in {progress.step} steps")
+    if progress.correct > progress.weight:
+        raise ValueError(f"{progress.correct:g} rows right in {progress.step} steps")
     if progress.best and {name: _kind(each) for name, each in progress.best.items()} != {
         name: _kind(each) for name, each in weights.items()
     }:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sumtoone.description import describe_task
 from sumtoone.errors import TrainingError
 from sumtoone.history import History
 from sumtoone.options import TrainingOptions
-from sumtoone.runs import Run, environment, write_run
+from sumtoone.runs import Run, environment
 from sumtoone.training.checkpoints import Checkpoints, remove_checkpoints
-from sumtoone.training.fused import FusedEngine
-from sumtoone.training.plain import PlainEngine
-from sumtoone.training.process import Surroundings, fuses
+from sumtoone.training.engines import Engine, Steps
+from sumtoone.training.process import Surroundings
 from sumtoone.training.progress import Listener
-from sumtoone.training.state import Plan, Progress, keep_best
+from sumtoone.training.state import Plan, Progress, fingerprint_of, keep_best
 
 # An epoch of hours is saved in between; one of seconds is not slowed down.
 _SECONDS_BETWEEN_SAVES = 60.0
@@ -29,16 +29,18 @@ _SECONDS_BETWEEN_SAVES = 60.0
 def train(
     plan: Plan,
     state: Progress,
-    tensors: dict[str, torch.Tensor],
+    tensors: Mapping[str, Tensor],
     folder: Path | None,
     listeners: Sequence[Listener],
     around: Surroundings,
 ) -> Run:
-    """Train from ``state`` to the end, saving into ``folder``, and return the run."""
+    """Train from ``state`` to the end, saving into ``folder``, and return the run.
+
+    ``tensors`` are what an engine's ``state()`` gave: to go on as if nothing had happened.
+    """
     options, dataset = plan.options, plan.dataset
-    fingerprint = dataset.fingerprint
-    checkpoints = None if folder is None else Checkpoints(folder, _task(plan, fingerprint))
-    engine = FusedEngine(plan, around.threads) if fuses(plan) else PlainEngine(plan)
+    checkpoints = None if folder is None else Checkpoints(folder, _task(plan))
+    engine = _engine(plan, around)
     try:
         if tensors:
             engine.restore(tensors)
@@ -49,7 +51,7 @@ def train(
 
         save()
         while state.epoch < options.epochs and not _stops_early(state, options):
-            for _ in _epoch(engine, state, listeners, save):
+            for _ in _epoch(engine, plan, state, listeners, save):
                 if around.interrupted():
                     save()
                     raise KeyboardInterrupt
@@ -66,28 +68,40 @@ def train(
         name=folder.resolve().name if folder is not None else dataset.name,
         data=dataset.source or dataset.name,
         label=dataset.label,
-        fingerprint=fingerprint,
+        fingerprint=dataset.fingerprint,
         image_shape=dataset.image_shape,
         columns=dataset.columns,
+        handwriting=dataset.handwriting,
         environment=environment(around.threads),
     )
     if folder is not None:
-        write_run(run, folder)
+        run.write(folder)
         remove_checkpoints(folder)
     return run
 
 
+def _engine(plan: Plan, around: Surroundings) -> Engine:
+    """Return the engine that computes the steps; PyTorch's optimizers are imported where they are used."""
+    if around.fused:
+        from sumtoone.training.fused import FusedEngine
+
+        return FusedEngine(plan, around.threads)
+    from sumtoone.training.plain import PlainEngine
+
+    return PlainEngine(plan)
+
+
 def _epoch(
-    engine: PlainEngine, state: Progress, listeners: Sequence[Listener], save: Callable[[], None]
+    engine: Engine, plan: Plan, state: Progress, listeners: Sequence[Listener], save: Callable[[], None]
 ) -> Iterator[None]:
     """Finish the epoch under way and save it; yield between steps and at its end."""
-    plan = engine.plan
     started = saved = time.perf_counter()
     before = state.seconds
-    for _ in engine.train_epoch(state):
+    while state.step < plan.steps_per_epoch:
+        count = min(engine.at_once, plan.steps_per_epoch - state.step)
+        _note(state, engine.train(state.epoch, state.step, count), plan.options)
         state.seconds = before + time.perf_counter() - started
-        rows = min(state.step * plan.options.batch_size, len(plan.dataset.train))
-        _tell(listeners, event="step", epoch=state.epoch + 1, step=state.step, **_means(state, rows))
+        _tell(listeners, event="step", epoch=state.epoch + 1, step=state.step, **_means(state))
         if time.perf_counter() - saved > _SECONDS_BETWEEN_SAVES:
             save()
             saved = time.perf_counter()
@@ -98,22 +112,36 @@ def _epoch(
     state.seconds = before + time.perf_counter() - started
     row = {
         "epoch": state.epoch + 1,
-        **_means(state, len(plan.dataset.train)),
+        **_means(state),
         "validation_loss": validation_loss,
         "validation_accuracy": validation_accuracy,
         "seconds": state.seconds,
     }
     state.rows.append(row)
-    state.epoch, state.step, state.loss_sum, state.correct, state.seconds = state.epoch + 1, 0, 0.0, 0, 0.0
+    state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
+    state.loss_sum = state.correct = state.weight = 0.0
     if plan.options.early_stopping is not None:
-        keep_best(state, engine.network, validation_loss)
+        keep_best(state, plan.network, validation_loss)
     save()
     _tell(listeners, event="epoch", **row)
     yield
 
 
-def _means(state: Progress, rows: int) -> dict[str, float]:
-    return {"train_loss": state.loss_sum / rows, "train_accuracy": state.correct / rows}
+def _note(state: Progress, steps: Steps, options: TrainingOptions) -> None:
+    """Write down what came of some steps; :class:`TrainingError` where a loss is not finite, which names the step."""
+    for loss in steps.losses:
+        state.step += 1
+        if not math.isfinite(loss):
+            raise _diverged(loss, state, options)
+        state.loss_sum += loss
+    state.correct += steps.hits
+    state.weight += steps.weight
+
+
+def _means(state: Progress) -> dict[str, float]:
+    # Rows may all have weight 0 so far.
+    seen = state.weight or math.nan
+    return {"train_loss": state.loss_sum / seen, "train_accuracy": state.correct / seen}
 
 
 def _tell(listeners: Sequence[Listener], **event: Any) -> None:
@@ -125,7 +153,7 @@ def _stops_early(state: Progress, options: TrainingOptions) -> bool:
     return options.early_stopping is not None and state.epoch - state.best_epoch >= options.early_stopping
 
 
-def _finite(tensors: dict[str, torch.Tensor], state: Progress, options: TrainingOptions) -> dict[str, torch.Tensor]:
+def _finite(tensors: dict[str, Tensor], state: Progress, options: TrainingOptions) -> dict[str, Tensor]:
     """Return the tensors if the weights are finite: a checkpoint must be one that training can go on from."""
     weights = [tensor for name, tensor in tensors.items() if name.startswith("network.")]
     # The largest magnitude is NaN where one is, and is found without a copy.
@@ -140,7 +168,7 @@ def _diverged(loss: float, state: Progress, options: TrainingOptions) -> Trainin
     return TrainingError("training-diverged", loss=loss, lr=options.learning_rate, **place)
 
 
-def _task(plan: Plan, fingerprint: str) -> dict[str, Any]:
+def _task(plan: Plan) -> dict[str, Any]:
     """Return what a checkpoint remembers of the task, as plain values."""
     return {
         "options": plan.options.to_json(),
@@ -149,6 +177,7 @@ def _task(plan: Plan, fingerprint: str) -> dict[str, Any]:
         "frozen": [name for name, parameter in plan.network.named_parameters() if not parameter.requires_grad],
         "source": plan.dataset.source or plan.dataset.name,
         "label": plan.dataset.label,
-        "fingerprint": fingerprint,
+        "fingerprint": plan.dataset.fingerprint,
         "columns": plan.dataset.columns,
+        "weights": fingerprint_of(plan.weights),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ class Plan:
     preprocessing: Preprocessing
     options: TrainingOptions
     device: torch.device
+    weights: Tensor | None = None
+    """How much each training row counts, (N,) float32; None where all count alike."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -46,14 +49,15 @@ class Plan:
 class Progress:
     """What changes while training, besides the network and the optimizer.
 
-    ``epoch`` counts finished epochs, ``step`` the finished steps of the one under way; ``loss_sum`` and
-    ``correct`` run over the rows seen in it.
+    ``epoch`` counts finished epochs, ``step`` the finished steps of the one under way; ``loss_sum``, ``correct`` and
+    ``weight`` run over the rows seen in it, each with its weight.
     """
 
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    correct: float = 0.0
+    weight: float = 0.0
     seconds: float = 0.0
     rows: list[Mapping[str, Any]] = field(default_factory=list)
     best_epoch: int = 0
@@ -73,8 +77,9 @@ class Progress:
             raise ValueError("no progress")
         counts: dict[str, Any] = {name: document.get(name) for name in _COUNTS}
         wrong = [name for name, value in counts.items() if type(value) is not int or not 0 <= value < 2**63]
-        sums: dict[str, Any] = {name: document.get(name) for name in _SUMS}
-        wrong += [name for name, value in sums.items() if not is_number(value)]
+        # Checkpoints of old have no weight: there every row counted as one.
+        sums: dict[str, Any] = {"weight": 0.0, **{name: document[name] for name in _SUMS if name in document}}
+        wrong += [name for name in _SUMS if not is_number(sums.get(name)) or sums[name] < 0]
         best_loss = document.get("best_loss")
         best_loss = math.inf if best_loss is None else best_loss
         if wrong or not (best_loss == math.inf or is_number(best_loss)):
@@ -83,8 +88,8 @@ class Progress:
         return cls(**counts, **sums, best_loss=float(best_loss), rows=rows, best=best)
 
 
-_COUNTS = ("epoch", "step", "correct", "best_epoch")
-_SUMS = ("loss_sum", "seconds")
+_COUNTS = ("epoch", "step", "best_epoch")
+_SUMS = ("loss_sum", "correct", "weight", "seconds")
 
 
 def keep_best(progress: Progress, network: nn.Module, validation_loss: float) -> None:
@@ -102,3 +107,8 @@ def device_of(options: TrainingOptions) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)
+
+
+def fingerprint_of(weights: Tensor | None) -> str | None:
+    """Return the sha256 of the weights of rows, None where there are none."""
+    return None if weights is None else hashlib.sha256(weights.contiguous().numpy().data).hexdigest()

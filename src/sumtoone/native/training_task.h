@@ -8,7 +8,8 @@
 
 namespace sumtoone {
 
-enum Activation { kIdentity, kSigmoid, kTanh, kRelu, kLeakyRelu, kGelu };
+// In the order of ACTIVATIONS in specification.py.
+enum Activation { kSigmoid, kTanh, kRelu, kGelu, kLeakyRelu, kIdentity };
 enum Optimizer { kSgd, kAdam, kAdamW };
 
 // Two bfloat16, the first in the lower half: what lies beside each other along the axis that a product sums.
@@ -60,17 +61,29 @@ struct Chunk {
   const void* inputs;     // (N, in) uint8 or float32
   bool bytes;
   const int64_t* labels;  // (N,)
+  const float* weights;   // (N,) how much each row counts; null where all count alike
   const int64_t* order;   // (rows,) the rows still to visit; a step takes the next `batch` of them
   int64_t rows, batch, steps;
   const double* rates;    // (steps,)
   uint64_t seed;          // of the epoch's dropout
   int64_t place;          // steps of the epoch before this chunk
   int64_t done;           // steps of the whole training before it
-  double* losses;         // (steps,) sums over the rows of a step
-  int64_t* correct;
+  double* losses;         // (steps,) weighted sums over the rows of a step
+  double* hits;           // the weight of the rows that were classified correctly
 
   // Always inlined: this header is shared, and no instruction set may end up with another's code.
   [[gnu::always_inline]] int64_t rows_of(int64_t step) const { return rows - step * batch < batch ? rows - step * batch : batch; }
+
+  // Of a row of the batch; the loss of a step is the mean over its rows so weighted.
+  [[gnu::always_inline]] float weight_of(int64_t row) const { return weights ? weights[row] : 1.0f; }
+
+  [[gnu::always_inline]] double weight_of_step(int64_t step) const {
+    const int64_t count = rows_of(step);
+    if (!weights) return (double)count;
+    double sum = 0.0;
+    for (int64_t row = 0; row < count; ++row) sum += (double)weights[order[step * batch + row]];
+    return sum;
+  }
 
   // Steps begin … end - 1 of it.
   Chunk part(int64_t begin, int64_t end) const {

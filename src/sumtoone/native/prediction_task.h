@@ -1,7 +1,7 @@
 // What a prediction reads and writes, as plain values that every instruction set shares.
 #pragma once
 
-#include "training.h"
+#include "training_task.h"
 
 namespace sumtoone {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "dots.h"
-#include "predicting.h"
+#include "prediction_task.h"
 #include "rows.h"
 #include "softmax.h"
 

@@ -207,7 +207,6 @@ void pack(const Training& training, const Chunk& chunk, const int64_t* order, in
 template <class Operand>
 void go_through(const Training& training, const Chunk& chunk, int64_t step, int64_t begin, int64_t end) {
   const int64_t* order = chunk.order + step * chunk.batch;
-  const int64_t rows = chunk.rows_of(step);
   const Layer* layers = training.layer;
   const int last = training.layers - 1;
   pack<Operand>(training, chunk, order, begin, end);
@@ -226,8 +225,9 @@ void go_through(const Training& training, const Chunk& chunk, int64_t step, int6
     if constexpr (kRounds<Operand>)
       round_rows<Operand>(layer.outputs, layer.out_stride, layer.out + 1, layers[place + 1].rounded_inputs, begin, end);
   }
+  const float total = (float)chunk.weight_of_step(step), share = total > 0.0f ? 1.0f / total : 0.0f;
   for (int64_t row = begin; row < end; ++row)
-    judge_row(training, layers[last], row, chunk.labels[order[row]], 1.0f / (float)rows);
+    judge_row(training, layers[last], row, chunk.labels[order[row]], chunk.weight_of(order[row]), share);
   round_deltas(layers[last]);
   for (int place = last; place > 0; --place) {
     const Layer &layer = layers[place], &before = layers[place - 1];
@@ -253,7 +253,7 @@ void train(const Training& training, const Chunk& chunk, int part, int parts, co
       double loss = 0.0;
       for (int64_t row = 0; row < rows; ++row) {
         loss += (double)training.row_loss[row];
-        *chunk.correct += training.row_correct[row];
+        if (training.row_correct[row]) *chunk.hits += (double)chunk.weight_of(chunk.order[step * chunk.batch + row]);
       }
       chunk.losses[step] = loss;
     }
