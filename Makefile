@@ -43,7 +43,7 @@ notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py
 
 docs: .venv/installed
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 KERNELS := CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/native/*.h)
 
