@@ -232,6 +232,28 @@ def test_every_training_option_is_documented() -> None:
         assert shown[name][2] == ", ".join(f"`{value}`" for value in known)
 
 
+def test_the_website_is_built_without_a_warning_and_its_search_finds_what_people_look_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    index = json.loads((tmp_path / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    found: dict[str, str] = {}
+    for section in index:
+        page = section["location"].partition("#")[0]
+        found[page] = found.get(page, "") + section["title"] + " " + section["text"] + " "
+    wanted = {
+        "errors.html": re.findall(r"^### (.*)$", website.error_codes(), re.M),
+        "environment.html": re.findall(r"`([A-Z]+_[A-Z_]+)`", _text("docs/environment.md")),
+        "json.html": re.findall(r'"(\w+)":', "".join(block for _, block in _blocks("docs/json.md"))),
+        "python.html": [name for name in sumtoone.__all__ if name != "__version__"],
+    }
+    for page, words in wanted.items():
+        assert [word for word in words if not re.search(rf"\b{re.escape(word)}\b", found[page])] == []
+    for page in tmp_path.glob("*.html"):
+        assert not re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="https?:[^"]*"', page.read_text(encoding="utf-8"))
+
+
 def test_links_between_readme_and_website() -> None:
     assert website.on_page_markdown("[a](../README.md) [b](../tests/x.py) [c](data.md)", _Page("index.md")) == (
         "[a](start.md) b (`tests/x.py`) [c](data.md)"
