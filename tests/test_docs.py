@@ -223,9 +223,7 @@ def test_every_training_option_is_documented() -> None:
         option, default, values = shown[field.name]
         assert option == field.name.replace("_", "-")
         if field.default is not None and field.default is not False:
-            assert (
-                default.strip("`") == f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
-            )
+            assert default.strip("`") == str(field.default).removesuffix(".0")
         if field.name in COUNTS:
             assert values.startswith("{:,} to {:,}".format(*COUNTS[field.name]))
     for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("engine", ENGINES), ("device", DEVICES)):
