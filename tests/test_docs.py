@@ -15,12 +15,14 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 import sumtoone
 from benchmarks import tables
 from benchmarks.protocol import RECORDS
 from docs import website
-from sumtoone import errors
+from sumtoone import Dataset, Network, errors, fit
+from sumtoone.data import named
 from sumtoone.errors import SumtooneError
 from sumtoone.language import entries
 from sumtoone.options import COUNTS, DEVICES, ENGINES, OPTIMIZERS, SCHEDULES, TrainingOptions
@@ -250,6 +252,33 @@ def test_the_website_is_built_without_a_warning_and_its_search_finds_what_people
         assert [word for word in words if not re.search(rf"\b{re.escape(word)}\b", found[page])] == []
     for page in tmp_path.glob("*.html"):
         assert not re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="https?:[^"]*"', page.read_text(encoding="utf-8"))
+
+
+def test_every_name_of_a_data_set_is_documented() -> None:
+    rows = re.findall(r"^\| (`.*`) \| ([\d,]+) \| (\d+) \|$", _text("docs/data.md"), re.M)
+    shown = {name: (total, int(classes)) for names, total, classes in rows for name in re.findall("`(.*?)`", names)}
+    known = {name: (f"{sum(source.rows):,}", len(source.classes)) for name, source in named.SOURCES.items()}
+    assert shown == {named.BUILT_IN: ("5,000", 10), **known}
+
+
+def test_every_file_and_key_of_a_run_is_documented(tmp_path: Path) -> None:
+    data = Dataset.from_arrays(torch.arange(40.0).view(20, 2), [0, 1] * 10)
+    plain, module = tmp_path / "plain", tmp_path / "module"
+    run = fit(Network("2-2"), data, epochs=1, out=plain)
+    fit(torch.nn.Sequential(torch.nn.Linear(2, 2)), data, epochs=1, out=module)
+    documents = [json.loads((folder / "run.json").read_text()) for folder in (plain, module)]
+    page = _text("docs/runs.md")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.M))
+    assert set(rows) == {key for document in documents for key in document}
+    for document in documents:
+        for key in ("specification", "module", "preprocessing", "data", "environment", "digests"):
+            inner = {name.partition(".")[0] for name in document.get(key) or {}}
+            assert inner <= set(re.findall(r"`(\w+)", rows[key])), key
+    for path in plain.iterdir():
+        assert f"| `{path.name}` |" in page
+    assert run.history.rows[0].keys() == set(
+        re.findall(r'"(\w+)"', page.split("lines[0].keys() == {")[1].split("}")[0])
+    )
 
 
 def test_links_between_readme_and_website() -> None:
