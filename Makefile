@@ -15,7 +15,7 @@ SECONDS ?= 600
 SEEDS ?=
 EXAMPLES ?= 2000
 
-.PHONY: run test fuzz check sanitize bench notebooks clean
+.PHONY: run test fuzz check sanitize bench notebooks docs clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
@@ -42,11 +42,14 @@ bench: .venv-bench/installed
 notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py
 
+docs: .venv/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 KERNELS := CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/native/*.h)
 
 .venv/installed: pyproject.toml constraints.txt $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs]'
 	touch $@
 
 .venv-bench/installed: pyproject.toml benchmarks/constraints.txt $(KERNELS)

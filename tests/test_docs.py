@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import json
 import os
@@ -9,18 +10,29 @@ import pkgutil
 import re
 import subprocess
 import sys
+from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from PIL import Image, ImageDraw
+import torch
 
 import sumtoone
 from benchmarks import tables
 from benchmarks.protocol import RECORDS
+from docs import website
+from sumtoone import Dataset, Network, errors, fit
+from sumtoone.data import named
+from sumtoone.errors import SumtooneError
+from sumtoone.language import entries
+from sumtoone.options import COUNTS, DEVICES, ENGINES, OPTIMIZERS, SCHEDULES, TrainingOptions
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md")))]
+DOCUMENTS = [
+    "README.md",
+    "README.ko.md",
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").glob("*.md"))),
+]
 
 MODULES = sorted(
     module.name
@@ -36,8 +48,24 @@ def test_docstring_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.M
     assert result.failed == 0
 
 
-def _blocks(document: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", (ROOT / document).read_text(encoding="utf-8"), re.M | re.S)
+@dataclass(frozen=True)
+class _Page:
+    """What the website's hooks read of MkDocs's own pages."""
+
+    src_uri: str
+
+    @property
+    def file(self) -> _Page:
+        return self
+
+
+def _text(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def _blocks(document: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a page, each with its language."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", _text(document), re.M | re.S)
 
 
 def _shape(output: str) -> list[str]:
@@ -47,38 +75,82 @@ def _shape(output: str) -> list[str]:
     return [re.sub(r"\s+", " ", line).strip() for line in output.splitlines() if line.strip()]
 
 
-def _draw_seven(path: Path) -> None:
-    """The drawing that the README asks about: a seven in blue ink on yellowish paper."""
-    paper = Image.new("RGB", (400, 300), (235, 230, 215))
-    ImageDraw.Draw(paper).line([(120, 60), (260, 60), (170, 240)], fill=(25, 30, 90), width=18, joint="curve")
-    paper.save(path)
+# Runs a page from top to bottom, in one interpreter; what each command printed goes to a file, a line for each.
+_RUN = """
+import json, subprocess, sys
+def _sh(command):
+    done = subprocess.run(command, shell=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with open(sys.argv[1], "a") as shown:
+        print(json.dumps([command, done.stdout]), file=shown)
+"""
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_blocks_run_top_to_bottom(document: str, tmp_path: Path) -> None:
-    """Console blocks: each ``$ line`` prints what stands below it. Python blocks run in one interpreter."""
-    _draw_seven(tmp_path / "seven.png")
+    """Console blocks: each ``$ line`` prints what stands below it. Python blocks run in one interpreter.
+
+    A Python block whose first line is ``# my_file.py`` is the file of that name.
+    """
+    home, shown, spoken = tmp_path / "clone", tmp_path / "shown", "ko" if document.endswith(".ko.md") else "en"
+    home.mkdir()
+    for name in ("docs", "notebooks"):
+        (home / name).symlink_to(ROOT / name, target_is_directory=True)
+    script, expected = [_RUN], []
+    for language, block in _blocks(document):
+        named = re.match(r"# (\w+\.py)\n", block)
+        if language == "python" and named:
+            (home / named[1]).write_text(block, encoding="utf-8")
+        elif language == "python":
+            script.append(block)
+        elif language == "console":
+            for command, output in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
+                if not command.startswith(("make ", "git ")):  # the tests run inside of these
+                    script.append(f"_sh({command!r})")
+                    expected.append((command, _shape(output)))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    surroundings = {**os.environ, "PATH": path, "LANG": "C.UTF-8", "COLUMNS": "80"}
-    for block in _blocks(document, "console"):
-        for command, expected in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.M):
-            if command.startswith(("make ", "git ")):
-                continue  # the tests run inside of these
-            done = subprocess.run(
-                command, shell=True, cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False
-            )
-            shown = done.stdout + done.stderr
-            assert _shape(shown) == _shape(expected), f"{command}\n{shown}"
-    python = "\n".join(_blocks(document, "python"))
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", python],
-        cwd=tmp_path,
-        env=surroundings,
+        [sys.executable, "-W", "error", "-c", "\n".join(script), shown],
+        cwd=home,
+        env={**os.environ, "PATH": path, "LANG": "C.UTF-8", "COLUMNS": "80", "SUMTOONE_LANG": spoken},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    ran = [json.loads(line) for line in shown.read_text().splitlines()] if shown.exists() else []
+    assert [(command, _shape(output)) for command, output in ran] == expected
+
+
+def _code(block: tuple[str, str]) -> list[str]:
+    """What two languages share of a block: commands without their output, code without its comments."""
+    language, lines = block[0], block[1].splitlines()
+    if language == "console":
+        return [re.sub(r"\s+# .*", "", line) for line in lines if line.startswith("$ ")]
+    return [line for line in (re.sub(r"(^|\s+)# .*", "", line) for line in lines) if line]
+
+
+def _targets(document: str) -> list[str]:
+    """Where the links of a page lead, in their order; the README of the other language counts as one of this."""
+    return re.findall(r"\]\(([^)\s]+)\)", _text(document).replace("README.ko.md", "README.md"))
+
+
+def test_both_readmes_say_the_same() -> None:
+    english, korean = "README.md", "README.ko.md"
+    assert list(map(_code, _blocks(english))) == list(map(_code, _blocks(korean)))
+    assert _targets(english) == _targets(korean)
+    words = {name: re.sub(r"^```.*?^```", "", _text(name), flags=re.M | re.S) for name in (english, korean)}
+    for what in (r"^#+ ", r"^- ", r"<!-- .*? -->"):
+        assert re.findall(what, words[english], re.M) == re.findall(what, words[korean], re.M)
+    assert "(README.ko.md)" in words[english]
+    assert "(README.md)" in words[korean]
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.ko.md"])
+def test_the_tests_that_a_readme_names_are_there(document: str) -> None:
+    named = re.findall(r"\[(test_\w+)\]\((tests/\w+\.py)\)", _text(document))
+    assert named
+    for test, file in named:
+        assert f"\ndef {test}(" in _text(file)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -86,6 +158,136 @@ def test_links_lead_somewhere(document: str) -> None:
     words = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", words):
         assert ((ROOT / document).parent / target).exists(), target
+
+
+def _variables(source: str) -> set[str]:
+    """The environment variables that a file of Python reads: the names in statements that speak of ``os.environ``."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.expr) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
+            inner = list(ast.walk(node))
+            if any(isinstance(part, ast.Attribute) and part.attr in ("environ", "getenv") for part in inner):
+                found |= {str(part.value) for part in inner if isinstance(part, ast.Constant)}
+    return {name for name in found if re.fullmatch(r"[A-Z][A-Z_]+", name)}
+
+
+def test_every_environment_variable_is_documented() -> None:
+    package = Path(sumtoone.__file__).parent
+    read = {name for path in package.rglob("*.py") for name in _variables(path.read_text(encoding="utf-8"))}
+    for path in [*package.rglob("*.cpp"), *package.rglob("*.h")]:
+        read |= set(re.findall(r'getenv\("(\w+)"\)', path.read_text(encoding="utf-8")))
+    assert {"SUMTOONE_DATA", "SUMTOONE_TRACEBACK", "LC_ALL"} <= read
+    page = _text("docs/environment.md")
+    ours, others = page.split("\n## ")[1:]
+    assert read == set(re.findall(r"`([A-Z_]+)`", "".join(re.findall(r"^\| (`.*?) \|", ours, re.M))))
+    assert {"NO_COLOR", "XDG_CACHE_HOME"} <= set(re.findall(r"`([A-Z_]+)`", others))
+
+
+def test_every_error_code_is_on_its_page() -> None:
+    page, words = website.error_codes(), entries("en")
+    assert website.on_page_markdown(_text("docs/errors.md"), _Page("errors.md")).endswith(page + "\n")
+    codes = {key.split(".")[1] for key in words if re.fullmatch(r"error\.[^.]+\.message", key)}
+    assert re.findall(r"^### (.*)$", page, re.M) == sorted(codes)
+    for code in codes:
+        section = page.split(f"### {code}\n")[1].split("\n### ")[0].replace("\\", "")
+        assert " ".join(words[f"error.{code}.message"].split()).replace("\\", "") in section
+
+
+def test_an_errors_texts_are_shown_as_they_are(tmp_path: Path) -> None:
+    texts = tmp_path / "en.toml"
+    texts.write_text(
+        '[error]\ngot = "got"\n[error.b]\nmessage = "**{x}**\\ny"\ntry = "a_b"\n[error.a]\nmessage = "<i>"\n'
+    )
+    assert website.error_codes(texts) == ("### a\n\n\\<i\\>\n\n\n### b\n\n\\*\\*\\{x\\}\\*\\* y\n\n- **try**: a\\_b")
+
+
+def test_every_class_of_errors_is_in_the_table() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, SumtooneError)]
+    table = re.findall(r"^\| `(\w+Error\w*)` \| (.*?) \| (\d+) \|", _text("docs/errors.md"), re.M)
+    shown = {name: (base.strip("` "), int(code)) for name, base, code in table}
+    builtin = [next(base.__name__ for base in kind.__mro__ if base.__module__ == "builtins") for kind in kinds]
+    expected = {kind.__name__: (base, kind.exit_code) for kind, base in zip(kinds, builtin, strict=True)}
+    assert expected.pop("SumtooneError") == ("Exception", 3)
+    assert shown == expected
+
+
+def test_the_python_reference_is_complete() -> None:
+    named = re.findall(r"^::: sumtoone\.(\w+)$", _text("docs/python.md"), re.M)
+    assert len(named) == len(set(named))
+    assert set(named) == {*sumtoone.__all__, "plots", "lesson", "helper"} - {"__version__"}
+
+
+def test_every_training_option_is_documented() -> None:
+    rows = re.findall(r"^\| `--([\w-]+)` \| `(\w+)` \| (.*?) \| (.*) \|$", _text("docs/training.md"), re.M)
+    shown = {name: (option, default, values) for option, name, default, values in rows}
+    assert list(shown) == [field.name for field in fields(TrainingOptions)]
+    for field in fields(TrainingOptions):
+        option, default, values = shown[field.name]
+        assert option == field.name.replace("_", "-")
+        if field.default is not None and field.default is not False:
+            assert default.strip("`") == str(field.default).removesuffix(".0")
+        if field.name in COUNTS:
+            assert values.startswith("{:,} to {:,}".format(*COUNTS[field.name]))
+    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("engine", ENGINES), ("device", DEVICES)):
+        assert shown[name][2] == ", ".join(f"`{value}`" for value in known)
+
+
+def test_the_website_is_built_without_a_warning_and_its_search_finds_what_people_look_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    index = json.loads((tmp_path / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    found: dict[str, str] = {}
+    for section in index:
+        page = section["location"].partition("#")[0]
+        found[page] = found.get(page, "") + section["title"] + " " + section["text"] + " "
+    wanted = {
+        "errors.html": re.findall(r"^### (.*)$", website.error_codes(), re.M),
+        "environment.html": re.findall(r"`([A-Z]+_[A-Z_]+)`", _text("docs/environment.md")),
+        "json.html": re.findall(r'"(\w+)":', "".join(block for _, block in _blocks("docs/json.md"))),
+        "python.html": [name for name in sumtoone.__all__ if name != "__version__"],
+    }
+    for page, words in wanted.items():
+        assert [word for word in words if not re.search(rf"\b{re.escape(word)}\b", found[page])] == []
+    for page in tmp_path.glob("*.html"):
+        assert not re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="https?:[^"]*"', page.read_text(encoding="utf-8"))
+
+
+def test_every_name_of_a_data_set_is_documented() -> None:
+    rows = re.findall(r"^\| (`.*`) \| ([\d,]+) \| (\d+) \|$", _text("docs/data.md"), re.M)
+    shown = {name: (total, int(classes)) for names, total, classes in rows for name in re.findall("`(.*?)`", names)}
+    known = {name: (f"{sum(source.rows):,}", len(source.classes)) for name, source in named.SOURCES.items()}
+    assert shown == {named.BUILT_IN: ("5,000", 10), **known}
+
+
+def test_every_file_and_key_of_a_run_is_documented(tmp_path: Path) -> None:
+    data = Dataset.from_arrays(torch.arange(40.0).view(20, 2), [0, 1] * 10)
+    plain, module = tmp_path / "plain", tmp_path / "module"
+    run = fit(Network("2-2"), data, epochs=1, out=plain)
+    fit(torch.nn.Sequential(torch.nn.Linear(2, 2)), data, epochs=1, out=module)
+    documents = [json.loads((folder / "run.json").read_text()) for folder in (plain, module)]
+    page = _text("docs/runs.md")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.M))
+    assert set(rows) == {key for document in documents for key in document}
+    for document in documents:
+        for key in ("specification", "module", "preprocessing", "data", "environment", "digests"):
+            inner = {name.partition(".")[0] for name in document.get(key) or {}}
+            assert inner <= set(re.findall(r"`(\w+)", rows[key])), key
+    for path in plain.iterdir():
+        assert f"| `{path.name}` |" in page
+    assert run.history.rows[0].keys() == set(
+        re.findall(r'"(\w+)"', page.split("lines[0].keys() == {")[1].split("}")[0])
+    )
+
+
+def test_links_between_readme_and_website() -> None:
+    assert website.on_page_markdown("[a](../README.md) [b](../tests/x.py) [c](data.md)", _Page("index.md")) == (
+        "[a](start.md) b (`tests/x.py`) [c](data.md)"
+    )
+    assert website.on_page_markdown("[a](README.ko.md) [b](tests/x.py) [c](data.md#x)", _Page("start.md")) == (
+        "[a](start.ko.md) b (`tests/x.py`) [c](data.md#x)"
+    )
 
 
 def test_the_readmes_tables_are_made_from_the_records() -> None:
