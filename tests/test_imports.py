@@ -9,7 +9,7 @@ import pytest
 
 import sumtoone
 
-HEAVY = ("torch", "numpy", "sklearn", "matplotlib", "pyarrow", "pooch", "PIL", "safetensors", "rich")
+HEAVY = ("torch", "numpy", "sklearn", "matplotlib", "pyarrow", "PIL", "safetensors", "rich")
 
 
 def _heavy_modules_after(code: str) -> set[str]:

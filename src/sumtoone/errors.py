@@ -74,6 +74,16 @@ class SumtooneError(Exception):
             f"  {text('error.try')}: {self.try_}"
         )
 
+    def to_json(self) -> dict[str, str]:
+        """Return the code and the four texts as plain values, in the language in force.
+
+        >>> from sumtoone.errors import UsageError
+        >>> UsageError("dropout-range", given="2").to_json()["got"]
+        '2'
+        """
+        parts = {"code": self.code, "message": self.message, "expected": self.expected, "got": self.got}
+        return {**parts, "try": self.try_}
+
     def __reduce__(self) -> tuple[object, ...]:
         # Exception.__reduce__ would lose the fields on the way from a worker process.
         return _rebuild, (type(self), self.code, self.fields)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sumtoone.storage import finite, is_number
+from sumtoone.storage import finite, is_number, json_line
 
 # Bytes of a row in a file, at the most.
 MOST_ROW = 1_000
@@ -60,7 +60,7 @@ class History:
 
     def to_bytes(self) -> bytes:
         """Return the rows as lines of JSON."""
-        return "".join(json.dumps(row) + "\n" for row in self.to_json()).encode()
+        return "".join(json_line(row) + "\n" for row in self.rows).encode()
 
 
 def _row(row: Any, epoch: int) -> dict[str, Any]:

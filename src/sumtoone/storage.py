@@ -171,5 +171,20 @@ def finite(value: Any) -> Any:
     return value
 
 
+def json_line(document: Mapping[str, Any], encoding: str = "ascii") -> str:
+    """Return finite JSON on one line, with letters as they are where an encoding has them all.
+
+    >>> json_line({"loss": float("nan"), "class": "가"}), json_line({"class": "가"}, "utf-8")
+    ('{"loss": null, "class": "\\uac00"}', '{"class": "가"}')
+    """
+    plain = finite(document)
+    line = json.dumps(plain, ensure_ascii=False)
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return json.dumps(plain)
+    return line
+
+
 def _own_digest(document: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

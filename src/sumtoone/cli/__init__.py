@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from sumtoone.cli import data, evaluate, explain, predict, train
-from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, error_document, every_letter, on_command_line, warn
+from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, every_letter, on_command_line, warn
 from sumtoone.errors import SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, speak, text
 from sumtoone.language.display import printable
@@ -135,7 +135,7 @@ def _language_in(words: Sequence[str]) -> str | None:
 def _report(error: SumtooneError, *, as_json: bool) -> int:
     error = on_command_line(error)
     if as_json:
-        Voice(json=True, quiet=True).emit({"error": error_document(error)})
+        Voice(json=True, quiet=True).emit({"error": error.to_json()})
     warn(f"sumtoone: {error}")
     return error.exit_code
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -19,6 +19,7 @@ from sumtoone.errors import SeveralErrors, SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, entries, language, speak, text
 from sumtoone.language.lines import broken, cells
 from sumtoone.specification import did_you_mean
+from sumtoone.storage import json_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,11 +65,37 @@ class Voice:
     json: bool
     quiet: bool
 
-    def say(self, words: str) -> None:
-        """Print plain words; in a terminal, lines that are too long for it break between words."""
-        if not self.quiet:
-            stream = sys.stderr if self.json else sys.stdout
-            print(wrapped(words, stream), file=stream, flush=True)
+    @property
+    def stream(self) -> TextIO:
+        """Where words go."""
+        return sys.stderr if self.json else sys.stdout
+
+    @property
+    def width(self) -> int:
+        """The cells of a line of the terminal, or 80."""
+        return shutil.get_terminal_size().columns
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether the output has letters such as block elements and Braille."""
+        return "utf" in (self.stream.encoding or "").lower()
+
+    def begin(self, words: str) -> None:
+        """Say what is being done before what takes long is loaded, where somebody sits at a terminal."""
+        if self.stream.isatty():
+            self.say(words)
+
+    def say(self, words: str, style: str = "") -> None:
+        """Print plain words; in a terminal, lines that are too long for it break between words.
+
+        ``style`` is the number of an ANSI style, such as ``"1"`` for bold, for terminals that have colours.
+        """
+        if self.quiet:
+            return
+        words = wrapped(words, self.stream)
+        if style and self.stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
+            words = f"\x1b[{style}m{words}\x1b[0m"
+        print(words, file=self.stream, flush=True)
 
     def result(self, result: str) -> None:
         """Print what was asked for in its shortest form, where ``--quiet`` keeps all other words back."""
@@ -78,7 +105,7 @@ class Voice:
     def emit(self, document: Mapping[str, Any]) -> None:
         """Print one JSON document on one line; NaN and infinities become null."""
         if self.json:
-            print(_json_line(document), flush=True)
+            print(json_line(document, sys.stdout.encoding or "utf-8"), flush=True)
 
     def console(self) -> Console:
         """Return a rich console on the stream that words go to."""
@@ -101,17 +128,6 @@ def module_in(network: str | None, seed: int = 0) -> nn.Module | None:
     from sumtoone.adoption.files import module_from_file
 
     return module_from_file(network, seed)
-
-
-def _json_line(document: Mapping[str, Any]) -> str:
-    """Return one line of JSON, in ASCII where the output has no such letters: halves of letters, Hangul in Latin-1."""
-    plain = _finite(document)
-    line = json.dumps(plain, ensure_ascii=False)
-    try:
-        line.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(plain)
-    return line
 
 
 @contextmanager
@@ -162,22 +178,6 @@ def check_label(label: str | None, data: str) -> None:
 
     if label is not None and (data in named.names() or not tables.is_table(Path(data))):
         raise UsageError("label-useless", data=data[:60], label=label[:60])
-
-
-def error_document(error: SumtooneError) -> dict[str, str]:
-    """Return an error as what ``--json`` prints of it."""
-    parts = {"code": error.code, "message": error.message, "expected": error.expected, "got": error.got}
-    return {**parts, "try": error.try_}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if value - value == 0 else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 # --- help in the language in force

@@ -44,7 +44,7 @@ def list_(as_json: AsJson = False, quiet: Quiet = False, lang: Lang = None) -> N
         cells = [entry["name"], f"{entry['rows']:,}", str(entry["classes"]), shape, place, entry["about"]]
         table.add_row(*cells)
         lines += ["  ".join(cells[:-1]), f"    {cells[-1]}"]
-    width = voice.console().width
+    width = voice.width
     if width >= _WIDE:
         voice.console().print(table)
     else:
@@ -213,10 +213,9 @@ def _print_rows(voice: Voice, dataset: Dataset, shown: Split, most_rows: int = 8
 
 def _print_dots(voice: Voice, dataset: Dataset, shown: Split) -> None:
     """Print the first shown images side by side in Braille dots, where the output has such letters."""
-    console = voice.console()
-    if "utf" not in console.encoding.lower():
+    if not voice.has_blocks:
         return
-    blocks = [_dots(image, dataset.image_shape or ()) for image in shown.inputs[: max(1, console.width // 15)]]
+    blocks = [_dots(image, dataset.image_shape or ()) for image in shown.inputs[: max(1, voice.width // 15)]]
     for lines in zip(*blocks, strict=True):
         voice.say(" ".join(lines).rstrip("\u2800 "))
     names = (printable(dataset.classes[label])[:14].ljust(14) for label in shown.labels[: len(blocks)].tolist())

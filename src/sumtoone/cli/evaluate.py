@@ -39,9 +39,10 @@ def evaluate(
     """Judge a run on the rows of a split, and draw what was found."""
     if split is not None and split not in SPLITS:
         raise UsageError("source-split", given=split[:60], hint=did_you_mean(split[:60], SPLITS))
+    voice = Voice(as_json, quiet)
+    voice.begin(text("cli.evaluate.begin", run=run))
     from sumtoone.evaluation import evaluate as judge
 
-    voice = Voice(as_json, quiet)
     judged = opened(run, network)
     dataset, which = _chosen(judged, data, judged.label if label is None else label, split)
     report = judge(judged, dataset.test if which == "all" else getattr(dataset, which))
@@ -101,7 +102,7 @@ def _say(voice: Voice, report: Report) -> None:
     from sumtoone.cli.terminal import commonest_confusions, confusion_table
 
     counts = [] if report.confusion is None else report.confusion.tolist()
-    table = confusion_table(counts, report.classes, voice.console().width) if counts else []
+    table = confusion_table(counts, report.classes, voice.width) if counts else []
     heading = text("cli.evaluate.confusion" if table else "cli.evaluate.confusions")
     bins = text("cli.evaluate.bins", bins=len(report.reliability.counts))
     voice.say("\n".join([str(report), "", heading, *(table or commonest_confusions(report.confusions)), "", bins]))

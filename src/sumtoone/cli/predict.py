@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, error_document, opened, warn
+from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, opened, warn
 from sumtoone.errors import DataError
 from sumtoone.language import text
 from sumtoone.language.display import printable
@@ -15,6 +15,7 @@ from sumtoone.language.display import printable
 if TYPE_CHECKING:
     from sumtoone.runs import Run
 
+BOLD, BOLD_GREEN = "1", "1;32"
 # Of more images, each gets one line.
 _MOST_WITH_BARS = 4
 
@@ -31,6 +32,7 @@ def predict(
 ) -> int:
     """Say what each image shows; one that cannot be read does not stop the others."""
     voice = Voice(as_json, quiet)
+    voice.begin(text("cli.predict.begin", run=run))
     asked = opened(run, network)
     image_shape = _image_shape(asked, run)
     if digits is None:
@@ -42,7 +44,7 @@ def predict(
             _answer(voice, asked, image, image_shape, digits, target, bars=len(images) <= _MOST_WITH_BARS)
         except DataError as error:
             code = error.exit_code
-            voice.emit({"path": image, "error": error_document(error)})
+            voice.emit({"path": image, "error": error.to_json()})
             warn(f"sumtoone: {error}")
     return code
 
@@ -87,16 +89,11 @@ def _say(
     voice: Voice, image: str, classes: tuple[str, ...], probabilities: list[float], best: int, *, bars: bool
 ) -> None:
     """Print the answer and its bars; the predicted class stands out where the terminal can show it."""
-    from rich.text import Text
-
     from sumtoone.cli.terminal import probability_bars
 
-    console = voice.console()
     share = f"{probabilities[best]:.1%}"
-    answer = text("cli.predict.answer", path=image, label=classes[best], share=share)
-    console.print(Text(answer, style="bold"), soft_wrap=True)
+    voice.say(text("cli.predict.answer", path=image, label=classes[best], share=share), style=BOLD)
     if not bars:
         return
-    blocks = "utf" in console.encoding.lower()
-    for place, line in enumerate(probability_bars(probabilities, classes, console.width, blocks=blocks)):
-        console.print(Text(line, style="bold green" if place == best else ""), soft_wrap=True)
+    for place, line in enumerate(probability_bars(probabilities, classes, voice.width, blocks=voice.has_blocks)):
+        voice.say(line, style=BOLD_GREEN if place == best else "")

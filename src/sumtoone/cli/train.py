@@ -94,6 +94,7 @@ def train(
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     voice = Voice(as_json, quiet)
+    voice.begin(text("cli.train.begin"))
     task = _Task(data, label, network, activation, dropout, chosen, judged=test or plots)
     run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
     outcome = _Outcome.of(run)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
 def folder() -> Path:
-    """Return the cache folder: ``SUMTOONE_CACHE``, else the user's own as the system has it (XDG on Linux).
+    """Return the cache folder: ``SUMTOONE_CACHE``, else the user's own as the system has it.
+
+    That is ``$XDG_CACHE_HOME/sumtoone`` where it is set; ``~/.cache``, ``~/Library/Caches`` or ``%LOCALAPPDATA%`` else.
 
     The folder need not exist; whoever writes makes it.
     """
     chosen = os.environ.get("SUMTOONE_CACHE")
     if chosen:
         return expanded(chosen)
-    import pooch
-
-    return Path(pooch.os_cache("sumtoone"))
+    homes = {"darwin": "~/Library/Caches", "win32": os.environ.get("LOCALAPPDATA", "~")}
+    return expanded(os.environ.get("XDG_CACHE_HOME") or homes.get(sys.platform, "~/.cache")) / "sumtoone"
 
 
 def expanded(path: str) -> Path:

@@ -1,8 +1,7 @@
 """One file from the first mirror that has it: resumed where it broke off, verified before it takes its name.
 
-pooch brings a file to its place in one step; the downloader handed to it here adds what a slow or strange
-line needs: what has arrived is kept when a connection breaks, and a mirror may serve a re-compressed copy,
-for it is the content that is held against its digest.
+What has arrived is kept when a connection breaks, and a mirror may serve a re-compressed copy, for it is the content
+that is held against its digest.
 """
 
 from __future__ import annotations
@@ -135,7 +134,8 @@ def _from_mirrors(file: RemoteFile, mirrors: Sequence[str], folder: Path, timeou
         partial = folder / f".{file.name}.{hashlib.sha256(url.encode()).hexdigest()[:12]}.part"
         try:
             with _bar(file.name, shown=progress and sys.stderr.isatty()) as watch:
-                _retrieve(url, partial, folder / file.name, lambda: _whole(url, partial, file, timeout, watch))  # noqa: B023 - called at once
+                _whole(url, partial, file, timeout, watch)
+            partial.replace(folder / file.name)
             return []
         except DataError as error:
             wrong.append(error)
@@ -144,18 +144,6 @@ def _from_mirrors(file: RemoteFile, mirrors: Sequence[str], folder: Path, timeou
     if wrong:
         raise wrong[0]
     return reasons
-
-
-def _retrieve(url: str, partial: Path, target: Path, bring: Callable[[], None]) -> None:
-    """Let pooch give ``target`` its name once ``bring`` has made ``partial`` whole."""
-    import pooch
-
-    def downloader(_url: str, output_file: str, _pooch: object) -> None:
-        bring()
-        partial.replace(output_file)
-
-    pooch.get_logger().setLevel("WARNING")
-    pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, downloader=downloader)
 
 
 def _whole(url: str, partial: Path, file: RemoteFile, timeout: float, watch: Watch) -> None:

@@ -25,6 +25,7 @@ from sumtoone.run_folder import MOST_JSON, told
 from sumtoone.storage import (
     finite,
     json_from_bytes,
+    json_line,
     json_to_bytes,
     read_regular,
     tensors_from_bytes,
@@ -113,7 +114,7 @@ class _Book:
 
 
 def _line(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document).encode() + b"\n"
+    return json_line(document).encode() + b"\n"
 
 
 def stems(folder: Path) -> list[str]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sumtoone.language import text
 from sumtoone.training.state import Plan
@@ -22,7 +20,7 @@ Listener = Callable[[Mapping[str, Any]], None]
 @contextmanager
 def listening(plans: Mapping[str | None, Plan], show: bool, on_event: Listener | None) -> Iterator[list[Listener]]:
     """Give who is told of the events of runs, by the names that these bear: a bar to be shown, and ``on_event``."""
-    with ProgressBar(plans) if show else nullcontext() as bar:
+    with ProgressBar(plans) if show and sys.stderr.isatty() else nullcontext() as bar:
         yield [listener for listener in (bar, on_event) if listener is not None]
 
 
@@ -33,6 +31,9 @@ class ProgressBar:
     """
 
     def __init__(self, plans: Mapping[str | None, Plan]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
         console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.description}"),
