@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import math
-import shlex
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, module_in, option, warn
-from sumtoone.errors import DataError, DtypeError, ShapeError, TrainingError, UsageError
+from sumtoone.cli.outcome import Outcome, odd_columns, told
+from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 from sumtoone.language import text
-from sumtoone.language.lines import listed
+from sumtoone.options import TrainingOptions
 
 if TYPE_CHECKING:
     from torch import nn
 
     from sumtoone.data import Dataset
     from sumtoone.network import Network
-    from sumtoone.options import TrainingOptions
     from sumtoone.runs import Run
-
-# Of fewer rows, whole numbers that all differ are no wonder.
-_FEWEST_ROWS = 50
-_MOST_COLUMNS = 5
 
 # Why a module is no dense network, though a run of its own it can be.
 _TRAINED_AS_THEY_ARE = {
@@ -75,29 +68,14 @@ def train(
     lang: Lang = None,
 ) -> int:
     """Train a network on a data set and write the run."""
-    given = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "optimizer": optimizer,
-        "lr": lr,
-        "momentum": momentum,
-        "nesterov": nesterov,
-        "weight_decay": weight_decay,
-        "label_smoothing": label_smoothing,
-        "schedule": schedule,
-        "early_stopping": early_stopping,
-        "seed": seed,
-        "engine": engine,
-        "precision": precision,
-        "threads": threads,
-        "device": device,
-    }
-    chosen = {name: value for name, value in given.items() if value is not None}
+    asked = locals()
+    named = {field.name: asked[field.name] for field in fields(TrainingOptions)}
+    chosen = {name: value for name, value in named.items() if value is not None}
     voice = Voice(as_json, quiet)
     voice.begin(text("cli.train.begin"))
     task = _Task(data, label, network, activation, dropout, chosen, judged=test or plots)
     run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
-    outcome = _Outcome.of(run)
+    outcome = Outcome.of(run)
     voice.say("\n".join(outcome.words))
     try:
         report = _judge(voice, run, folder, plots) if test or plots else None
@@ -122,55 +100,10 @@ class _Task:
     judged: bool
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What became of a training: the numbers of the epoch whose weights the run holds, and of the best one."""
-
-    epochs: int
-    kept: int
-    accuracy: float | None
-    best: int
-    best_accuracy: float | None
-    stopped: bool | None
-    words: tuple[str, ...]
-
-    @classmethod
-    def of(cls, run: Run) -> _Outcome:
-        """Return what the history of a run says."""
-        rows, patience, epochs = run.history.rows, run.options.early_stopping, run.options.epochs
-        numbers = {"epochs": epochs, "last": len(rows), "patience": patience}
-        last = len(rows)
-        if not rows or not math.isfinite(rows[0]["validation_loss"]):
-            return cls(last, last, None, last, None, None, (text("cli.train.no-validation"),))
-        accuracies = [row["validation_accuracy"] for row in rows]
-        best = 1 + accuracies.index(max(accuracies))
-        losses = [row["validation_loss"] for row in rows]
-        kept = last if patience is None else 1 + losses.index(min(losses))
-        stopped = None if patience is None else last < epochs
-        accuracy, most = accuracies[kept - 1], accuracies[best - 1]
-        shown = {"accuracy": f"{accuracy:.2%}", "best": f"{most:.2%}", "epoch": kept, "at": best, "epochs": epochs}
-        words = [text("cli.train.validation" if stopped is None else "cli.train.validation-kept", **shown)]
-        if stopped is not None:
-            words.insert(0, text("cli.train.stopped" if stopped else "cli.train.not-stopped", **numbers))
-        return cls(last, kept, accuracy, best, most, stopped, tuple(words))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, as the last line of ``--json`` holds them."""
-        return {
-            "epochs": self.epochs,
-            "epoch": self.kept,
-            "validation_accuracy": self.accuracy,
-            "best_epoch": self.best,
-            "best_validation_accuracy": self.best_accuracy,
-            "stopped_early": self.stopped,
-        }
-
-
 def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     from sumtoone.adoption.files import names_file
     from sumtoone.data import load
     from sumtoone.network import Network
-    from sumtoone.options import TrainingOptions
     from sumtoone.specification import Specification
     from sumtoone.training import fit
 
@@ -195,71 +128,17 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     begun = text("cli.train.start", network=described, activation=activation, data=dataset.name, rows=rows)
     if options.early_stopping is not None and options.schedule == "one-cycle":
         begun += "\n" + text("cli.train.one-cycle")
-    begun = "\n".join([begun, *_odd_columns(dataset)])
+    begun = "\n".join([begun, *odd_columns(dataset)])
     again = [] if not in_file else ["--network", str(sizes)]
-    with nullcontext(out) if out is not None else _default_folder(dataset) as folder, _told(folder, out, again):
+    with nullcontext(out) if out is not None else _default_folder(dataset) as folder, told(folder, out, again):
         run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice, begun))
     return run, folder
-
-
-def _odd_columns(dataset: Dataset) -> list[str]:
-    """Return a word about columns that only number the rows, and about those that never change."""
-    import torch
-
-    if dataset.columns is None or len(dataset.train) < _FEWEST_ROWS:
-        return []
-    x, words = dataset.train.inputs, []
-    still = (x == x[:1]).all(dim=0)
-    start = x[:_FEWEST_ROWS].sort(dim=0).values
-    likely = (start % 1 == 0).all(dim=0) & (start[1:] != start[:-1]).all(dim=0)
-    numbering = [place for place in torch.nonzero(likely).flatten().tolist() if len(x[:, place].unique()) == len(x)]
-    for code, places in (("numbering", numbering), ("constant", torch.nonzero(still).flatten().tolist())):
-        if places:
-            shown = listed([dataset.columns[place] for place in places], _MOST_COLUMNS)
-            words.append(text(f"cli.train.{code}", names=shown, rows=f"{len(x):,}"))
-    return words
 
 
 def _named(task: _Task, *names: str) -> str:
     """Return the options of these names that the command named, as it did."""
     given = {name: getattr(task, name) for name in names}
     return " ".join(f"{option(name)} {value}" for name, value in given.items() if value is not None)
-
-
-@contextmanager
-def _told(folder: Path, out: Path | None, again: list[str]) -> Iterator[None]:
-    """Say what is left of a training that ends before its time, and how to go on."""
-    from sumtoone.training.checkpoints import remove_checkpoints, stems
-
-    try:
-        yield
-    except KeyboardInterrupt:
-        if stems(folder):
-            words = ["sumtoone", "train", "--out", str(folder), "--resume", *again]
-            warn(text("cli.train.interrupted", out=folder, command=shlex.join(words)))
-        raise
-    except TrainingError:
-        left = [stem for stem in stems(folder) if int(stem.partition("-")[0])]
-        if not left:
-            # The start weights are nothing to go on from, and would block the folder for the next try.
-            remove_checkpoints(folder)
-            with suppress(OSError):
-                folder.rmdir()
-        # A folder that was asked for by its name is free for the next try.
-        place = folder if out is None or not left else _moved_aside(folder)
-        epoch = int(left[0].partition("-")[0]) if left else 0
-        warn(text("cli.train.diverged" if left else "cli.train.nothing-left", out=place, epoch=epoch))
-        raise
-
-
-def _moved_aside(folder: Path) -> Path:
-    """Give what is left of a training another name, and return it."""
-    for number in count(1):
-        aside = folder.with_name(f"{folder.name}-diverged" + (f"-{number}" if number > 1 else ""))
-        if not aside.exists():
-            folder.rename(aside)
-            return aside
-    raise AssertionError("numbers do not end")
 
 
 def _from_file(voice: Voice, given: str, dataset: Dataset, options: TrainingOptions) -> nn.Module:
@@ -312,7 +191,7 @@ def _resume(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     _check_kept(out, task)
     module = module_in(task.network) if task.network is not None and ".py" in task.network else None
     again = [] if module is None else ["--network", str(task.network)]
-    with _told(out, None, again):
+    with told(out, None, again):
         begun = text("cli.train.resume-start", out=out)
         return resume(out, network=module, progress=not voice.quiet, on_event=_listener(voice, begun)), out
 
