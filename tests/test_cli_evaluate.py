@@ -250,7 +250,7 @@ def test_many_unknown_classes_are_cut_short(tmp_path: Path, run: Path, capsys: C
     names = [f"c{number:02}" for number in range(20)]
     other = write(tmp_path / "other.npz", names)
     assert (
-        "  got: c00, c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, …\n"
+        "  got: c00, c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, … (20)\n"
         in refusal(capsys, "evaluate", run, other)[1]
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,8 @@ ACTIVATIONS = ("sigmoid", "tanh", "relu", "gelu", "leaky-relu", "identity")
 LARGEST_SIZE = 10_000_000
 MOST_SIZES = 1_000
 MOST_PARAMETERS = 10_000_000_000
+# ``my_file.py:MyNetwork``: a network that is a module in somebody's file.
+IN_FILE = re.compile(r"(?P<path>.+\.py)(?::(?P<name>[^:/\\]*))?", re.IGNORECASE)
 # Of a description, in an error.
 _LONGEST = 60
 
@@ -114,6 +117,15 @@ def plain_number(value: Any) -> Any:
     except Exception:
         # What somebody's own class, or a tensor without values, raises is open-ended.
         return value
+
+
+def names_file(given: str) -> bool:
+    """Return whether a network is given as a file and not by its sizes.
+
+    >>> names_file("net.py:Net"), names_file("784-128-64-10")
+    (True, False)
+    """
+    return IN_FILE.fullmatch(given.strip()) is not None
 
 
 def did_you_mean(given: object, known: Sequence[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -16,18 +15,7 @@ import torch
 from torch import nn
 
 from sumtoone.errors import DataError, UsageError
-from sumtoone.specification import did_you_mean
-
-_NAMED = re.compile(r"(?P<path>.+\.py)(?::(?P<name>[^:/\\]*))?", re.IGNORECASE)
-
-
-def names_file(given: str) -> bool:
-    """Return whether a network is given as a file and not by its sizes.
-
-    >>> names_file("net.py:Net"), names_file("784-128-64-10")
-    (True, False)
-    """
-    return _NAMED.fullmatch(given.strip()) is not None
+from sumtoone.specification import IN_FILE, did_you_mean
 
 
 def module_from_file(given: str, seed: int) -> nn.Module:
@@ -45,7 +33,7 @@ def module_from_file(given: str, seed: int) -> nn.Module:
     UsageError, DataError
         If there is no such file or name, it cannot be run or built, or it is no module.
     """
-    named = _NAMED.fullmatch(given.strip())
+    named = IN_FILE.fullmatch(given.strip())
     path, name = Path(named["path"] if named else given), (named["name"] if named else "") or ""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -93,9 +93,14 @@ class Voice:
         if self.quiet:
             return
         words = wrapped(words, self.stream)
-        if style and self.stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb":
+        if style and self._has_colours():
             words = f"\x1b[{style}m{words}\x1b[0m"
         print(words, file=self.stream, flush=True)
+
+    def _has_colours(self) -> bool:
+        if os.environ.get("NO_COLOR"):
+            return False
+        return bool(os.environ.get("FORCE_COLOR")) or (self.stream.isatty() and os.environ.get("TERM") != "dumb")
 
     def result(self, result: str) -> None:
         """Print what was asked for in its shortest form, where ``--quiet`` keeps all other words back."""

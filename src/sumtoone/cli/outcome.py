@@ -1,4 +1,4 @@
-"""What ``sumtoone train`` says of a training: of its columns before, of its end however it comes, and of its outcome."""
+"""What ``sumtoone train`` says of a training: of its columns before, of its end, and of its outcome."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from sumtoone.cli.outcome import Outcome, odd_columns, told
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 from sumtoone.language import text
 from sumtoone.options import TrainingOptions
+from sumtoone.specification import Specification, names_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +73,6 @@ def train(
     named = {field.name: asked[field.name] for field in fields(TrainingOptions)}
     chosen = {name: value for name, value in named.items() if value is not None}
     voice = Voice(as_json, quiet)
-    voice.begin(text("cli.train.begin"))
     task = _Task(data, label, network, activation, dropout, chosen, judged=test or plots)
     run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
     outcome = Outcome.of(run)
@@ -101,12 +101,6 @@ class _Task:
 
 
 def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
-    from sumtoone.adoption.files import names_file
-    from sumtoone.data import load
-    from sumtoone.network import Network
-    from sumtoone.specification import Specification
-    from sumtoone.training import fit
-
     options, sizes, data = TrainingOptions.of(**task.chosen), task.network, task.data or "digits"
     activation, dropout = task.activation or "relu", task.dropout or 0.0
     in_file = sizes is not None and names_file(sizes)
@@ -114,6 +108,11 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
         Specification.parse(sizes, activation, dropout)
     if in_file and (task.activation, task.dropout) != (None, None):
         raise UsageError("adopt-options", given=_named(task, "activation", "dropout"), network=sizes)
+    voice.begin(text("cli.train.begin"))
+    from sumtoone.data import load
+    from sumtoone.network import Network
+    from sumtoone.training import fit
+
     check_label(task.label, data)
     dataset = load(data, label=task.label or "label")
     if task.judged and not len(dataset.test):
@@ -184,10 +183,11 @@ def _called(network: nn.Module) -> tuple[str, str]:
 
 
 def _resume(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
-    from sumtoone.training import resume
-
     if out is None:
         raise UsageError("resume-out")
+    voice.begin(text("cli.train.begin"))
+    from sumtoone.training import resume
+
     _check_kept(out, task)
     module = module_in(task.network) if task.network is not None and ".py" in task.network else None
     again = [] if module is None else ["--network", str(task.network)]
