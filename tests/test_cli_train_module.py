@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import sumtoone as s1
-from sumtoone.adoption.files import module_from_file, names_file
+from sumtoone.adoption.files import module_from_file
 from sumtoone.cli import main
 
 NETWORK = """

@@ -233,7 +233,7 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
     assert refusal(lambda: idx.read_array(Path("a\0b"))) == (
         "data-unreachable",
         expected,
-        rf"'a\x00b': {caught.value}",
+        rf"a\x00b: {caught.value}",
     )
 
 
