@@ -19,6 +19,8 @@ SHAPES = (
     Task("784-2048-2048-10", rows=4_000),
     Task("32-64-64-3", SYNTHETIC, 200_000),
     *(Task("784-128-64-10", rows=60_000, batch_size=size) for size in (16, 64, 256, 1024, 4096)),
+    # The tiny case that SimpleChains.jl publishes; an epoch of it is a single step.
+    Task("4-32-16-4", SYNTHETIC, 10_000, 10_000, activation="tanh", epochs=100),
 )
 QUICK = (Task("784-32-10", "digits", 4_000, 256),)
 # Wider than for one epoch of many contenders: big networks on few rows are still far from where they end.
@@ -38,6 +40,8 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
                 "data": shape.data,
                 "rows": shape.rows,
                 "batch": shape.batch_size,
+                "activation": shape.activation,
+                "epochs": shape.epochs,
                 "missing": results.missing,
                 **comparison(results, OURS, [OURS, THEIRS]),
             }
