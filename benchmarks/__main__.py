@@ -51,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             traceback.print_exc()
             wrong.append(f"{name} failed: {type(error).__name__}: {error}")
             continue
-        print(tables.TABLES[name](record), end="\n\n", flush=True)
         if not given.quick:
-            print("record:", write_record(name, record), end="\n\n", flush=True)
+            print("record:", write_record(name, record), flush=True)
             tables.renew()
+        print(tables.TABLES[name](record), end="\n\n", flush=True)
         wrong += [f"{name}: {whose} did not compute the same" for whose in record.get("disagreeing", ())]
     if wrong:
         raise SystemExit("\n".join(wrong))

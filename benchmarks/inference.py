@@ -30,17 +30,7 @@ Call = Callable[[], Any]
 
 def measure(rounds: int, quick: bool) -> dict[str, Any]:
     """Return the record: for each number of rows, seconds of one call and how many times ours."""
-    contenders: dict[str, Callable[[Task], Session]] = {
-        OURS: ours,
-        "PyTorch, eager": eager,
-        "PyTorch, torch.compile": compiled,
-        "onnxruntime": onnx,
-        "OpenVINO": openvino,
-        "scikit-learn": scikit_learn,
-        "NumPy": numpy,
-    }
-    if quick:
-        del contenders["PyTorch, torch.compile"]
+    contenders = {name: prepare for name, prepare in CONTENDERS.items() if not (quick and prepare is compiled)}
     sizes = []
     for rows in ROWS[:1] if quick else ROWS:
         tasks = [Task(rows=rows, threads=threads) for threads in counts_of_threads(quick)]
@@ -219,3 +209,14 @@ def _session(task: Task, build: Callable[[], Call]) -> Session:
 
     run(0)
     return Session(run, judge, first)
+
+
+CONTENDERS: dict[str, Callable[[Task], Session]] = {
+    OURS: ours,
+    "PyTorch, eager": eager,
+    "PyTorch, torch.compile": compiled,
+    "onnxruntime": onnx,
+    "OpenVINO": openvino,
+    "scikit-learn": scikit_learn,
+    "NumPy": numpy,
+}

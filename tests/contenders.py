@@ -57,3 +57,7 @@ def kills_itself(task: Task) -> Session:
 
 def hangs(task: Task) -> Session:
     return Session(lambda turn: time.sleep(1000), lambda: 0.5)
+
+
+def agrees(task: Task) -> Session:
+    return Session(lambda turn: 0.25, lambda: 0.0)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import contenders
-from benchmarks import epoch, inference, limits, loops, material, picture, protocol, shapes, tables
+from benchmarks import accuracy, epoch, inference, limits, loops, material, picture, protocol, shapes, tables
 from benchmarks.__main__ import main
 from benchmarks.workers import Entry, Results, Session, Task, in_turns
 from sumtoone import Network
@@ -164,12 +164,15 @@ def test_a_quick_run_measures_and_writes_nothing(
     two = {name: epoch.LOOPS[name] for name in (epoch.OURS, "PyTorch, eager")}
     monkeypatch.setattr(epoch, "LOOPS", two)
     monkeypatch.setattr(epoch, "LIMITS", {})
+    for section in (accuracy, shapes, inference):
+        monkeypatch.setattr(section, "CONTENDERS", dict.fromkeys(section.CONTENDERS, contenders.agrees))
     kept = [*tables.PAGES, tables.PICTURE, *protocol.RECORDS.glob("*.json")]
     before = [path.read_bytes() for path in kept]
-    main(["--quick", "--only", "epoch"])
+    main(["--quick", "--only", "epoch,accuracy,shapes,inference"])
     out = capsys.readouterr().out
-    assert re.findall(r"^\| ([^|]+) \| \d", out, re.M) == [*two]
-    assert "Median and range of 2 rounds" in out
+    assert re.findall(r"^\| (?:1 \| )?([a-zA-Z][^|]+) \| \d", out, re.M) == [*two, *two, *inference.CONTENDERS]
+    assert "| 784-32-10 | 4,000 of digits | 256 | 0.25 (0.25 – 0.25) | 1.00 (1.00 – 1.00) | – | 1.00" in out
+    assert out.count("Median and range of 2 rounds") == 4
     assert "record:" not in out
     assert [path.read_bytes() for path in kept] == before
 
@@ -246,6 +249,25 @@ def test_a_table_says_who_was_missing_and_why() -> None:
         "Median and range of 2 rounds, ratios within a round; one epoch; P, 2 cores, Python 3.11, torch 2, D. "
         "Missing: JAX (not installed: jax).",
     ]
+
+
+def test_tables_and_the_picture_do_without_ours(tmp_path: Path) -> None:
+    found = protocol.comparison(_results(**{"PyTorch, eager": 0.9}), "ours", ["ours", "PyTorch, eager"])
+    machine = {"processor": "P", "cores": 2, "python": "3.12", "versions": {"torch": "2"}, "date": "D"}
+    record = {"what": "W", "rounds": 2, "machine": machine, "missing": {"ours": "SIGKILL"}, "limits": {}}
+    assert tables.epoch_table(record | {"float32": found, "bfloat16": {}}).splitlines()[2:] == [
+        "| PyTorch, eager | 10.50 (7.00 – 14.00) | 2 | – | 90.00% | 9.0 |",
+        "",
+        "Median and range of 2 rounds, ratios within a round; W; P, 2 cores, Python 3.12, torch 2, D. "
+        "Missing: ours (SIGKILL).",
+    ]
+    sizes = tables.inference_table(record | {"sizes": [{"rows": 1, **found}]})
+    assert sizes.splitlines()[2] == "| 1 | PyTorch, eager | 10500000.0 | 2 | – | 9.000 |"
+    row = {"network": "4-3", "rows": 5, "data": "digits", "batch": 5, **found}
+    assert tables.shapes_table(record | {"shapes": [row]}).splitlines()[2] == (
+        "| 4-3 | 5 of digits | 5 | – | – | – | – |"
+    )
+    picture.draw({"float32": found}, tmp_path / "empty.png")
 
 
 def test_the_shapes_are_those_that_are_promised() -> None:
