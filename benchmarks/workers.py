@@ -48,13 +48,11 @@ class Session:
     """A contender that is ready.
 
     ``run`` is what is timed; it takes the number of the round, and may return seconds of its own that count instead.
-    ``judge`` gives the figure in which contenders must agree, after each turn and outside the timer. ``first`` are the
-    seconds of the first call, where that was before the first round.
+    ``judge`` gives the figure in which contenders must agree, after each turn and outside the timer.
     """
 
     run: Callable[[int], float | None]
     judge: Callable[[], float]
-    first: float | None = None
 
 
 @dataclass(frozen=True)
@@ -187,8 +185,6 @@ def _serve(pipe: Connection, entry: Entry) -> None:
             started = time.perf_counter()
             own = session.run(turn)
             spent = time.perf_counter() - started
-            if turn == 0 and session.first is not None:
-                own = session.first
             pipe.send((spent if own is None else own, session.judge()))
     except ImportError as error:
         pipe.send(f"not installed: {error.name}" if isinstance(error, ModuleNotFoundError) else _in_a_line(error))

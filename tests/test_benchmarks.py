@@ -98,7 +98,7 @@ def test_processes_take_turns_and_time_themselves() -> None:
     )
     assert found.judged == {("counts", 1): [2.0, 3.0], ("counts", 2): [2.0, 3.0], ("threads", 2): [2.0, 2.0]}
     assert found.seconds["counts", 2] == [42.0, 42.0]
-    assert (found.first["counts", 2], found.first["threads", 2]) == (42.0, 7.0)
+    assert found.first["counts", 2] == 42.0
     assert 0 <= sum(found.seconds["counts", 1]) <= time.monotonic() - begun
     assert found.missing == {}
     assert dict(os.environ) == before
@@ -155,7 +155,10 @@ def test_every_loop_trains_on_all_rows(contender: type[Session]) -> None:
 @pytest.mark.parametrize("rows", [1, 64])
 @pytest.mark.parametrize("contender", [inference.ours, inference.eager, inference.scikit_learn, inference.numpy])
 def test_every_prediction_is_that_of_float64(contender: type[Session], rows: int) -> None:
-    assert contender(Task(rows=rows)).judge() <= inference.TOLERANCE
+    session = contender(Task(rows=rows))
+    for turn in range(2):
+        session.run(turn)
+        assert session.judge() <= inference.TOLERANCE
 
 
 def test_a_quick_run_measures_and_writes_nothing(
