@@ -3,7 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # The benchmarks have an environment of their own, .venv-bench, made from benchmarks/constraints.txt.
+# They want the newest Python that is here and runs: the newest JAX has left Python 3.11 behind.
 BENCH := .venv-bench/bin
+BENCH_PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 $(PYTHON),$(if $(shell $(name) -c 'print(1)' 2>&1 | grep -x 1),$(name))))
 # What the benchmarks are told: make bench BENCHMARKS='--only epoch,inference --rounds 3'
 BENCHMARKS ?=
 # Two processes share the tests; whoever is done takes some of the other's.
@@ -36,7 +38,10 @@ check: .venv/installed
 sanitize:
 	tests/native/sanitize.sh
 
-bench: .venv-bench/installed
+# Whether the data is there is asked before minutes are spent on an installation.
+bench:
+	$(BENCH_PYTHON) -m benchmarks --check $(BENCHMARKS)
+	$(MAKE) .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(BENCHMARKS)
 
 notebooks: .venv/installed
@@ -53,7 +58,7 @@ KERNELS := CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/nati
 	touch $@
 
 .venv-bench/installed: pyproject.toml benchmarks/constraints.txt $(KERNELS)
-	test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
+	test -x $(BENCH)/python || $(BENCH_PYTHON) -m venv .venv-bench
 	$(BENCH)/python -m pip install --quiet --constraint benchmarks/constraints.txt --editable '.[bench]'
 	touch $@
 

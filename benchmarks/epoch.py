@@ -11,18 +11,20 @@ from benchmarks.material import rows_of
 from benchmarks.protocol import LIMIT, comparison, counts_of_threads, disagreeing, entries, half, machine, summary
 from benchmarks.workers import Results, Session, Task, in_turns
 
-OURS = "sumtoone, fused"
+OURS, LESSON, COMPILED = "sumtoone, fused", "the lesson's DataLoader loop", "PyTorch, torch.compile"
 LOOPS: dict[str, Callable[[Task], Session]] = {
     OURS: loops.fused,
     "sumtoone, plain": loops.plain,
     "PyTorch, eager": loops.by_hand,
-    "PyTorch, torch.compile": loops.compiled,
+    COMPILED: loops.compiled,
     "JAX, jit and scan": libraries.jax_scan,
+    "JAX, XLA's own reductions": libraries.jax_own_reductions,
     "Keras 3 on JAX": libraries.keras_on_jax,
     "skorch": libraries.skorch,
     "scikit-learn": libraries.scikit_learn,
+    LESSON: loops.lesson,
 }
-LESSON = "the lesson's DataLoader loop"
+LIMITS: dict[str, Callable[[Task], Session]] = {LIMIT: limits.matrix_products, "copy": limits.copy}
 IN_BFLOAT16 = (OURS, "PyTorch, eager", "JAX, jit and scan")
 # Test accuracy, as a share: the same recipe ends within half a point, whoever computes it.
 TOLERANCE = 0.005
@@ -32,28 +34,21 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
     """Return the record: seconds per epoch, how many times ours, the machine's limits, and the test accuracies."""
     data = "digits" if quick else "mnist"
     tasks = [Task(data=data, rows=rows_of(data), threads=threads) for threads in counts_of_threads(quick)]
-    # Quick: neither bfloat16, nor what compiles for longer than all the rest takes.
-    halves = [] if quick else [replace(task, precision="bfloat16") for task in tasks]
-    named = dict(LOOPS)
-    if quick:
-        del named["PyTorch, torch.compile"]
-    results = in_turns(
-        [
-            *entries(named, tasks),
-            *entries({half(name): LOOPS[name] for name in IN_BFLOAT16}, halves),
-            # More threads only slow it down, and a round is long enough.
-            *entries({LESSON: loops.lesson}, tasks[:1]),
-            *entries({LIMIT: limits.matrix_products, "copy": limits.copy}, tasks),
-            *entries({half(LIMIT): limits.matrix_products}, halves),
-        ],
-        rounds,
-    )
+    halves = [replace(task, precision="bfloat16") for task in tasks]
+    taking_part = entries(LOOPS | LIMITS, tasks)
+    if quick:  # neither bfloat16, nor what compiles for longer than all the rest takes
+        taking_part = [entry for entry in taking_part if entry.name != COMPILED]
+    else:
+        taking_part += entries({half(name): LOOPS[name] for name in IN_BFLOAT16}, halves)
+        taking_part += entries({half(LIMIT): limits.matrix_products}, halves)
+    # More threads only slow the lesson's loop down, and a round of it is long enough.
+    results = in_turns([entry for entry in taking_part if entry.name != LESSON or entry.task.threads == 1], rounds)
     record: dict[str, Any] = {
         "what": f"one epoch of {tasks[0].network} on {tasks[0].rows:,} rows of {data}, batch {tasks[0].batch_size}",
         "machine": machine(),
         "rounds": rounds,
         "missing": results.missing,
-        "float32": comparison(results, OURS, [*named, LESSON]),
+        "float32": comparison(results, OURS, list(LOOPS)),
         "bfloat16": comparison(results, half(OURS), [half(name) for name in IN_BFLOAT16], half(LIMIT)),
         "limits": _limits(results, tasks[0]),
     }

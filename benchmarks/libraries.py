@@ -44,7 +44,7 @@ def jax_scan(task: Task) -> Session:
         for place, (weight, bias) in enumerate(weights):
             values = values.astype(dtype) @ weight.astype(dtype) + bias.astype(dtype)
             if place + 1 < len(weights):
-                values = jax.nn.relu(values)
+                values = getattr(jax.nn, task.activation)(values)
         return values.astype(jnp.float32)
 
     def loss_of(weights: Any, x_BD: Any, y_B: Any) -> Any:
@@ -74,6 +74,12 @@ def jax_scan(task: Task) -> Session:
     return Session(run, lambda: accuracy(torch.tensor(np.asarray(forward(state[0], x_test))), y_test))
 
 
+def jax_own_reductions(task: Task) -> Session:
+    """The same with XLA's own reductions in place of YNNPACK's, which are the default since JAX 0.11."""
+    os.environ["XLA_FLAGS"] = "--xla_cpu_experimental_ynn_fusion_type=-reduce"
+    return jax_scan(task)
+
+
 def keras_on_jax(task: Task) -> Session:
     """``model.fit`` of Keras 3 on JAX, 32 batches in each compiled call."""
     _use_cores(task.threads)
@@ -82,7 +88,7 @@ def keras_on_jax(task: Task) -> Session:
 
     x, y, x_test, y_test = _arrays(task)
     start = start_weights(task)
-    dense = [keras.layers.Dense(weight.shape[0], activation="relu") for weight, _ in start[:-1]]
+    dense = [keras.layers.Dense(weight.shape[0], activation=task.activation) for weight, _ in start[:-1]]
     model = keras.Sequential([keras.Input((x.shape[1],)), *dense, keras.layers.Dense(start[-1][0].shape[0])])
     model.set_weights([array for weight, bias in start for array in (weight.T.numpy(), bias.numpy())])
     model.compile(
@@ -131,6 +137,7 @@ def scikit_learn(task: Task) -> Session:
     start = start_weights(task)
     classifier = MLPClassifier(
         [weight.shape[0] for weight, _ in start[:-1]],
+        task.activation,
         solver="sgd",
         alpha=0.0,
         batch_size=task.batch_size,

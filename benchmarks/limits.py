@@ -42,11 +42,11 @@ def training_flop(network: str, rows: int) -> int:
 
 
 def matrix_products(task: Task) -> Session:
-    """The time of one epoch of ``task`` at the machine's best rate; ``task.rows`` must be given."""
+    """The time of the epochs of ``task`` at the machine's best rate; ``task.rows`` must be given."""
     assert task.rows is not None
     torch.set_num_threads(task.threads)
     dtype = torch.bfloat16 if task.precision == "bfloat16" else torch.float32
-    flop = training_flop(task.network, task.rows)
+    flop = training_flop(task.network, task.rows) * task.epochs
     products = [_product(*shape, dtype) for shape in _SHAPES]
 
     def run(turn: int) -> float:

@@ -37,9 +37,9 @@ def _ours(task: Task, engine: str) -> Session:
     torch.set_num_threads(task.threads)
     given = dataset(task)
     step = preprocessing(given)
-    network, x_test = Network(task.network), step(given.test.inputs)
+    network, x_test = Network(task.network, task.activation), step(given.test.inputs)
     options = TrainingOptions(
-        1,
+        task.epochs,
         task.batch_size,
         "sgd",
         learning_rate(task),
@@ -74,7 +74,7 @@ def torch_network(task: Task) -> nn.Sequential:
             linear = nn.Linear(weight.shape[1], weight.shape[0])
             linear.weight.copy_(weight)
             linear.bias.copy_(bias)
-            layers += [linear, nn.ReLU()]
+            layers += [linear, {"relu": nn.ReLU, "tanh": nn.Tanh}[task.activation]()]
     return nn.Sequential(*layers[:-1])
 
 
@@ -92,7 +92,8 @@ def by_hand(task: Task) -> Session:
 
     def run(turn: int) -> None:
         optimizer = _sgd(network, task)
-        for rows_B in torch.randperm(len(y_N)).split(task.batch_size):
+        orders = (torch.randperm(len(y_N)) for _ in range(task.epochs))
+        for rows_B in (rows_B for order in orders for rows_B in order.split(task.batch_size)):
             optimizer.zero_grad()
             with torch.autocast("cpu", dtype) if dtype else nullcontext():
                 loss = F.cross_entropy(network(x_ND.index_select(0, rows_B)), y_N.index_select(0, rows_B))

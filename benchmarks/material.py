@@ -48,7 +48,7 @@ def floats(given: Dataset) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def start_weights(task: Task) -> list[tuple[Tensor, Tensor]]:
     """Return weight (out, in) and bias (out,) of each layer, the same for every contender."""
     with torch.no_grad():
-        parameters = [parameter.detach().clone() for parameter in Network(task.network).parameters()]
+        parameters = [parameter.detach().clone() for parameter in Network(task.network, task.activation).parameters()]
     return list(zip(parameters[::2], parameters[1::2], strict=True))
 
 

@@ -31,7 +31,7 @@ from benchmarks.workers import Entry, Results, Session, Task
 
 Key = TypeVar("Key")
 RECORDS = Path(__file__).parent / "records"
-PACKAGES = ("sumtoone", "torch", "jax", "keras", "skorch", "scikit-learn", "onnxruntime", "numpy")
+PACKAGES = ("sumtoone", "torch", "jax", "keras", "skorch", "scikit-learn", "onnxruntime", "openvino", "numpy")
 LIMIT = "limit"
 
 
@@ -76,14 +76,12 @@ def counts_of_threads(quick: bool) -> tuple[int, ...]:
 
 
 def comparison(results: Results, ours: str, names: Sequence[str], limit: str = LIMIT) -> dict[str, Any]:
-    """Return, for each of the names that took part, what a table says of it; empty where ``ours`` did not.
+    """Return, for each of the names that took part, what a table says of it.
 
-    ``times``: how many times our seconds it takes, round by round; ``over_limit``: how many times the limit's we take,
-    for each number of threads.
+    ``times``: how many times our seconds it takes, round by round, and None where ours is missing; ``over_limit``: how
+    many times the limit's we take, for each number of threads.
     """
     there = {name for name, _ in results.seconds}
-    if ours not in there:
-        return {}
     best = {name: _best(results, name) for name in names if name in there}
     return {
         "contenders": {
@@ -92,14 +90,14 @@ def comparison(results: Results, ours: str, names: Sequence[str], limit: str = L
                 "seconds": summary(results.seconds[key]),
                 "first": results.first[key],
                 "judged": judged(results, name),
-                "times": ratios(results.seconds, key, best[ours]),
+                "times": ratios(results.seconds, key, best[ours]) if ours in best else None,
             }
             for name, key in best.items()
         },
         "over_limit": {
             str(key[1]): ratios(results.seconds, (ours, key[1]), key)
             for key in sorted(results.seconds)
-            if key[0] == limit
+            if key[0] == limit and (ours, key[1]) in results.seconds
         },
     }
 

@@ -8,8 +8,10 @@ threads.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +20,7 @@ from torch.nn import functional as F
 
 import sumtoone as s1
 from benchmarks.protocol import Contender, interleaved, machine, ratios, summary
+from benchmarks.workers import Entry, Session, Task, in_turns
 from sumtoone.native import status
 
 CLASSES = (2, 10, 16, 17, 64, 1000)
@@ -30,18 +33,29 @@ Call = Callable[[], object]
 def measure(rounds: int, quick: bool) -> dict[str, Any]:
     """Return the record: for each number of classes, seconds, ratios and shares of the copy's speed."""
     numbers = 200_000 if quick else NUMBERS
-    rows = [_one_width(classes, numbers // classes, rounds, quick) for classes in CLASSES]
+    # Two of the peers compile. All are timed in this process, so each is first tried in one that may die.
+    tried = in_turns([Entry(name, partial(_trial, name), Task()) for name in ([] if quick else PEERS)], rounds=0)
+    rows = [_one_width(classes, numbers // classes, rounds, [name for name, _ in tried.first]) for classes in CLASSES]
     return {
         "what": f"float32 tensors of {numbers:,} numbers, last dimension",
         "machine": machine(["torch", "jax", "sumtoone"]),
         "rounds": rounds,
         "path": status().path,
+        "missing": tried.missing,
         "widths": rows,
         "small": [_small(rounds, shape) for shape in SMALL],
     }
 
 
-def _one_width(classes: int, rows: int, rounds: int, quick: bool) -> dict[str, Any]:
+def _trial(name: str, task: Task) -> Session:
+    def run(turn: int) -> None:
+        for classes in CLASSES:
+            PEERS[name](torch.randn(100, classes))()
+
+    return Session(run, lambda: math.nan)
+
+
+def _one_width(classes: int, rows: int, rounds: int, others: Sequence[str]) -> dict[str, Any]:
     x = torch.randn(rows, classes)
     out = torch.empty_like(x)
     calls = {
@@ -51,7 +65,7 @@ def _one_width(classes: int, rows: int, rounds: int, quick: bool) -> dict[str, A
     contenders: list[tuple[str, Call]] = [("copy", lambda: out.copy_(x)), ("clone", x.clone)]
     for name, (ours, theirs) in calls.items():
         contenders += [(f"{name}: ours", ours), (f"{name}: torch", theirs)]
-    peers = {} if quick else _peers(x)  # two of them compile
+    peers = {name: PEERS[name](x) for name in others}
     contenders += peers.items()
     threads = range(1, (os.cpu_count() or 1) + 1)
     seconds = interleaved(
@@ -74,22 +88,30 @@ def _one_width(classes: int, rows: int, rounds: int, quick: bool) -> dict[str, A
     }
 
 
-def _peers(x: Tensor) -> dict[str, Call]:
-    """Return other ways to a softmax of the same numbers; JAX, where it is installed, always uses all cores."""
-    torch.compiler.reset()  # one compilation for each width and number of threads would be too many to keep
-    compiled = torch.compile(torch.softmax, dynamic=False)
-
-    def by_hand() -> Tensor:
+def _by_hand(x: Tensor) -> Call:
+    def call() -> Tensor:
         exponentials = x.exp()
         return exponentials / exponentials.sum(dim=1, keepdim=True)
 
-    peers: dict[str, Call] = {"by hand": by_hand, "torch.compile": lambda: compiled(x, 1)}
-    try:
-        import jax
-    except ImportError:
-        return peers
+    return call
+
+
+def _compiled(x: Tensor) -> Call:
+    torch.compiler.reset()  # one compilation for each width and number of threads would be too many to keep
+    compiled = torch.compile(torch.softmax, dynamic=False)
+    return lambda: compiled(x, 1)
+
+
+def _jitted(x: Tensor) -> Call:
+    """JAX always uses all cores."""
+    import jax
+
     jitted, array = jax.jit(jax.nn.softmax), jax.device_put(x.numpy())
-    return {**peers, "jax.jit": lambda: jitted(array).block_until_ready()}
+    return lambda: jitted(array).block_until_ready()
+
+
+# Other ways to a softmax of the same numbers.
+PEERS: dict[str, Callable[[Tensor], Call]] = {"by hand": _by_hand, "torch.compile": _compiled, "jax.jit": _jitted}
 
 
 def _calls(x: Tensor, target: Tensor) -> dict[str, tuple[Call, Call]]:

@@ -1,21 +1,24 @@
-"""The README's tables, made from the records and from nothing else."""
+"""The tables of docs/performance.md and the README's, made from the records and from nothing else."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import picture
 from benchmarks.protocol import RECORDS
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "README.ko.md", ROOT / "docs" / "performance.md")
+PICTURE = ROOT / "docs" / "images" / "speed.png"
 
 
 def epoch_table(record: Mapping[str, Any]) -> str:
     """Return the table of one epoch: every contender, the limits, and how far ours is from them."""
     lines = [
-        "| one epoch | seconds | threads | times ours | test accuracy | first epoch, s |",
+        "| one epoch | seconds | threads | times ours | test accuracy | first call, s |",
         "|---|---|---|---|---|---|",
     ]
     for precision in ("float32", "bfloat16"):
@@ -34,7 +37,8 @@ def epoch_table(record: Mapping[str, Any]) -> str:
         for name, (words, unit) in _LIMITS.items()
         for threads, rate in record["limits"].get(name, {}).items()
     ]
-    lines += ["", "; ".join(said) + ".", "The machine's limits in the same rounds: " + "; ".join(machine) + "."]
+    lines += ["", *(["; ".join(said) + "."] if said else [])]
+    lines += ["The machine's limits in the same rounds: " + "; ".join(machine) + "."] if machine else []
     return "\n".join([*lines, _footer(record)])
 
 
@@ -68,26 +72,27 @@ def shapes_table(record: Mapping[str, Any]) -> str:
     ]
     for row in record["shapes"]:
         contenders, limit = row.get("contenders", {}), row.get("over_limit", {})
-        ours, theirs = list(contenders.values()) or (None, None)
+        ours, theirs = (contenders.get(name, {}) for name in ("sumtoone, fused", "PyTorch, eager"))
         over = " | ".join(_range(limit.get(threads)) for threads in ("1", "2"))
+        network = row["network"] + (", tanh" if row.get("activation") == "tanh" else "")
+        epochs = f", {row['epochs']} epochs" if row.get("epochs", 1) > 1 else ""
         lines.append(
-            f"| {row['network']} | {row['rows']:,} of {row['data']} | {row['batch']} "
-            f"| {_range(ours and ours['seconds'])} | {over} | {_range(theirs and theirs['times'])} |"
+            f"| {network} | {row['rows']:,} of {row['data']}{epochs} | {row['batch']} "
+            f"| {_range(ours.get('seconds'))} | {over} | {_range(theirs.get('times'))} |"
         )
     return "\n".join([*lines, "", _footer(record)])
 
 
 def inference_table(record: Mapping[str, Any]) -> str:
-    """Return the table of single calls: microseconds, and how many times ours."""
-    names = list(dict.fromkeys(name for size in record["sizes"] for name in size.get("contenders", ())))
-    lines = [f"| rows | {' | '.join(f'{name}, µs' for name in names)} |", "|---" * (len(names) + 1) + "|"]
+    """Return the table of single calls."""
+    lines = ["| rows | one call | µs | threads | times ours | first call, s |", "|---|---|---|---|---|---|"]
     for size in record["sizes"]:
-        cells = [
-            f"{found['seconds']['median'] * 1e6:.1f}, {_range(found['times'])} ×" if found else "–"
-            for found in (size.get("contenders", {}).get(name) for name in names)
-        ]
-        lines.append(f"| {size['rows']:,} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "×: times ours. " + _footer(record)])
+        for name, contender in size.get("contenders", {}).items():
+            lines.append(
+                f"| {size['rows']:,} | {name} | {contender['seconds']['median'] * 1e6:.1f} | {contender['threads']} "
+                f"| {_range(contender['times'])} | {contender['first']:.3f} |"
+            )
+    return "\n".join([*lines, "", _footer(record)])
 
 
 def _range(figures: Mapping[str, float] | None) -> str:
@@ -105,14 +110,18 @@ def _threads(count: str) -> str:
 def _footer(record: Mapping[str, Any]) -> str:
     """Return how and where it was measured, and who was missing and why."""
     where = record["machine"]
-    parts = [record, *record.get("shapes", ()), *record.get("sizes", ())]
-    missing = {name: why for part in parts for name, why in part.get("missing", {}).items()}
     versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items() if number != "-")
-    absent = "".join(f" Missing: {name} ({why})." for name, why in missing.items())
     return (
         f"Median and range of {record['rounds']} rounds, ratios within a round; {record['what']}; "
-        f"{where['processor']}, {where['cores']} cores, Python {where['python']}, {versions}, {where['date']}.{absent}"
+        f"{where['processor']}, {where['cores']} cores, Python {where['python']}, {versions}, {where['date']}."
+        f"{_absent(record)}"
     )
+
+
+def _absent(record: Mapping[str, Any]) -> str:
+    parts = [record, *record.get("shapes", ()), *record.get("sizes", ())]
+    missing = {name: why for part in parts for name, why in part.get("missing", {}).items()}
+    return "".join(f" Missing: {name} ({why})." for name, why in missing.items())
 
 
 def softmax_table(record: Mapping[str, Any]) -> str:
@@ -150,7 +159,8 @@ def softmax_table(record: Mapping[str, Any]) -> str:
     lines += [
         "",
         f"Median and range of {record['rounds']} rounds; {record['what']}; kernels: {record['path']}; "
-        f"{where['processor']}, {where['cores']} cores, PyTorch {where['versions']['torch']}, {where['date']}.",
+        f"{where['processor']}, {where['cores']} cores, PyTorch {where['versions']['torch']}, {where['date']}."
+        f"{_absent(record)}",
     ]
     return "\n".join(lines)
 
@@ -168,17 +178,56 @@ TABLES = {
 }
 
 
-def update_readme(name: str) -> None:
-    """Rewrite the table between ``<!-- table: name -->`` and ``<!-- end -->`` from its record."""
-    README.write_text(rendered(README.read_text(encoding="utf-8"), [name]), encoding="utf-8")
+_RATIOS = {
+    "en": (
+        "times as fast as PyTorch eager: median (range)",
+        "softmax of ten classes",
+        "an epoch of 784-128-64-10, batches of 64",
+        "one image to probabilities",
+        "training to 98 % on MNIST",
+    ),
+    "ko": (
+        "PyTorch 즉시 실행보다 몇 배 빠른지: 중앙값 (범위)",
+        "클래스 열 개의 softmax",
+        "784-128-64-10의 한 에포크, 배치 64",
+        "이미지 한 장의 확률",
+        "MNIST 98 %까지의 학습",
+    ),
+}
 
 
-def rendered(readme: str, names: Iterable[str] = TABLES) -> str:
-    """Return the README with these tables as the records have them."""
-    for name in names:
-        record = json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8"))
+def ratios_table(records: Mapping[str, Mapping[str, Any]], language: str) -> str:
+    """Return a README's table: four ratios to PyTorch, out of four records."""
+    ten = next(row for row in records["softmax"]["widths"] if row["classes"] == 10)
+    one = next(size for size in records["inference"]["sizes"] if size["rows"] == 1)
+    eager = [
+        part.get("contenders", {}).get("PyTorch, eager", {}).get("times")
+        for part in (records["epoch"]["float32"], one, records["accuracy"])
+    ]
+    heading, *said = _RATIOS[language]
+    rows = zip(said, [ten["faster"]["softmax"], *eager], strict=True)
+    return "\n".join([f"| | {heading} |", "|---|---|", *(f"| {what} | {_range(times)} |" for what, times in rows)])
+
+
+def renew() -> None:
+    """Rewrite the tables of all pages, and the picture, from the records."""
+    for page in PAGES:
+        page.write_text(rendered(page.read_text(encoding="utf-8")), encoding="utf-8")
+    picture.draw(_records()["epoch"], PICTURE)
+
+
+def rendered(page: str) -> str:
+    """Return the page with what stands between each ``<!-- table: name -->`` and ``<!-- end -->`` as it is now."""
+    records = _records()
+    made = {name: table(records[name]) for name, table in TABLES.items()}
+    made |= {"ratios": ratios_table(records, "en"), "ratios.ko": ratios_table(records, "ko")}
+    for name, table in made.items():
         start, end = f"<!-- table: {name} -->\n", "<!-- end -->"
-        before, found, rest = readme.partition(start)
+        before, found, rest = page.partition(start)
         if found:
-            readme = f"{before}{start}{TABLES[name](record)}\n{end}{rest.partition(end)[2]}"
-    return readme
+            page = f"{before}{start}{table}\n{end}{rest.partition(end)[2]}"
+    return page
+
+
+def _records() -> dict[str, Any]:
+    return {name: json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8")) for name in TABLES}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,9 +16,12 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import inference, limits, loops, material, protocol, shapes, tables
+import contenders
+from benchmarks import accuracy, epoch, inference, limits, loops, material, picture, protocol, shapes, tables
+from benchmarks.__main__ import main
 from benchmarks.workers import Entry, Results, Session, Task, in_turns
 from sumtoone import Network
+from sumtoone.data import named
 from sumtoone.errors import UnavailableError
 
 ROOT = Path(__file__).parent.parent
@@ -68,9 +72,11 @@ def test_a_comparison_takes_each_contender_at_its_best_number_of_threads() -> No
     assert {name: ratio["median"] for name, ratio in found["over_limit"].items()} == {"1": 4 / 5, "2": 4 / 5}
 
 
-def test_a_comparison_without_ours_is_empty() -> None:
-    results = _results(eager=0.9)
-    assert protocol.comparison(results, "ours", ["ours", "eager"]) == {}
+def test_a_comparison_without_ours_has_no_ratios() -> None:
+    found = protocol.comparison(_results(eager=0.9, limit=math.nan), "ours", ["ours", "eager"])
+    assert found["contenders"].keys() == {"eager"}
+    assert found["contenders"]["eager"]["times"] is None
+    assert found["over_limit"] == {}
     assert protocol.disagreeing({}, 0.1) == []
 
 
@@ -80,59 +86,53 @@ def test_a_contender_that_computes_something_else_is_named(wrong: float, named: 
     assert protocol.disagreeing({"contenders": contenders}, 0.005) == named
 
 
-def _counts(task: Task) -> Session:
-    turns: list[int] = []
-
-    def run(turn: int) -> float | None:
-        turns.append(turn)
-        return None if task.threads == 1 else 42.0
-
-    return Session(run, lambda: float(len(turns)) if turns == list(range(len(turns))) else math.nan)
-
-
-def _needs_what_is_not_there(task: Task) -> Session:
-    import a_library_that_nobody_wrote  # noqa: F401
-
-    raise AssertionError
-
-
-def _cannot(task: Task) -> Session:
-    raise UnavailableError("engine-unavailable", engine="fused")
-
-
-def _falls_over(task: Task) -> Session:
-    os._exit(3)
-
-
-def _threads_it_was_given(task: Task) -> Session:
-    return Session(lambda turn: None, lambda: float(os.environ["OMP_NUM_THREADS"]))
-
-
 def test_processes_take_turns_and_time_themselves() -> None:
     before, begun = dict(os.environ), time.monotonic()
     found = in_turns(
         [
-            Entry("counts", _counts, Task()),
-            Entry("counts", _counts, Task(threads=2)),
-            Entry("threads", _threads_it_was_given, Task(threads=2)),
-            Entry("needs", _needs_what_is_not_there, Task()),
-            Entry("cannot", _cannot, Task()),
+            Entry("counts", contenders.counts, Task()),
+            Entry("counts", contenders.counts, Task(threads=2)),
+            Entry("threads", contenders.threads_it_was_given, Task(threads=2)),
         ],
         rounds=2,
     )
     assert found.judged == {("counts", 1): [2.0, 3.0], ("counts", 2): [2.0, 3.0], ("threads", 2): [2.0, 2.0]}
     assert found.seconds["counts", 2] == [42.0, 42.0]
+    assert found.first["counts", 2] == 42.0
     assert 0 <= sum(found.seconds["counts", 1]) <= time.monotonic() - begun
-    assert found.missing == {
-        "needs": "not installed: a_library_that_nobody_wrote",
-        "cannot": UnavailableError("engine-unavailable", engine="fused").message,
-    }
+    assert found.missing == {}
     assert dict(os.environ) == before
 
 
-def test_a_process_that_ends_is_named() -> None:
-    with pytest.raises(RuntimeError, match=r"^the process of falls ended; what it last said is above$"):
-        in_turns([Entry("falls", _falls_over, Task())], rounds=1)
+def test_a_contender_that_fails_is_named_and_the_others_are_kept(capfd: pytest.CaptureFixture[str]) -> None:
+    failing = {
+        "needs": contenders.needs_what_is_not_there,
+        "cannot": contenders.cannot,
+        "prepares": contenders.raises_in_preparation,
+        "leaves": contenders.leaves,
+        "kills": contenders.kills_itself,
+    }
+    found = in_turns(
+        [
+            Entry("counts", contenders.counts, Task()),
+            *(Entry(name, prepare, Task()) for name, prepare in failing.items()),
+            *(Entry("raises", contenders.raises_in_the_third_round, Task(threads=threads)) for threads in (1, 2)),
+            Entry("hangs", contenders.hangs, Task(), patience=1.0),
+        ],
+        rounds=2,
+    )
+    assert found.judged == {("counts", 1): [2.0, 3.0], ("raises", 1): [0.5, 0.5]}
+    assert found.seconds.keys() == found.first.keys() == found.judged.keys()
+    assert found.missing == {
+        "needs": "not installed: a_library_that_nobody_wrote",
+        "cannot": UnavailableError("engine-unavailable", engine="fused").message,
+        "prepares": "ValueError",
+        "leaves": "its process ended: exit code 3",
+        "kills": "its process ended: SIGKILL",
+        "raises, threads: 2": "ValueError: the weights are gone",
+        "hangs": "no answer within 1 s",
+    }
+    assert "Traceback" in capfd.readouterr().err
 
 
 def test_all_rows_train_and_none_validate() -> None:
@@ -153,40 +153,72 @@ def test_every_loop_trains_on_all_rows(contender: type[Session]) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 64])
-@pytest.mark.parametrize("contender", [inference.ours, inference.eager, inference.numpy])
-def test_every_prediction_is_that_of_float64(contender: type[Session], rows: int) -> None:
-    assert contender(Task(rows=rows)).judge() <= inference.TOLERANCE
+@pytest.mark.parametrize("contender", [inference.ours, inference.eager, inference.scikit_learn, inference.numpy])
+def test_every_prediction_is_that_of_float64(
+    contender: type[Session], rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "_PRODUCTS_PER_TURN", 0)  # ten calls
+    session = contender(Task(rows=rows))
+    for turn in range(2):
+        session.run(turn)
+        assert session.judge() <= inference.TOLERANCE
 
 
-def test_a_quick_run_measures_and_writes_nothing(tmp_path: Path) -> None:
-    """In an environment without the other libraries, which are then said to be missing."""
-    before = {path: path.read_bytes() for path in protocol.RECORDS.glob("*.json")}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--quick", "--only", "accuracy,inference"],
+def test_a_quick_run_measures_and_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = {name: epoch.LOOPS[name] for name in (epoch.OURS, "PyTorch, eager")}
+    monkeypatch.setattr(epoch, "LOOPS", two)
+    monkeypatch.setattr(epoch, "LIMITS", {})
+    for section in (accuracy, shapes, inference):
+        monkeypatch.setattr(section, "CONTENDERS", dict.fromkeys(section.CONTENDERS, contenders.agrees))
+    kept = [*tables.PAGES, tables.PICTURE, *protocol.RECORDS.glob("*.json")]
+    before = [path.read_bytes() for path in kept]
+    main(["--quick", "--only", "epoch,accuracy,shapes,inference"])
+    out = capsys.readouterr().out
+    assert re.findall(r"^\| (?:1 \| )?([a-zA-Z][^|]+) \| \d", out, re.M) == [*two, *two, *inference.CONTENDERS]
+    assert "| 784-32-10 | 4,000 of digits | 256 | 0.25 (0.25 – 0.25) | 1.00 (1.00 – 1.00) | – | 1.00" in out
+    assert out.count("Median and range of 2 rounds") == 4
+    assert "record:" not in out
+    assert [path.read_bytes() for path in kept] == before
+
+
+def _without_packages(*arguments: str, **surroundings: str) -> subprocess.CompletedProcess[str]:
+    """Run the benchmarks in a Python that has its own library and nothing else."""
+    return subprocess.run(
+        [sys.executable, "-S", "-m", "benchmarks", *arguments],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": "", "SUMTOONE_DATA": "", "SUMTOONE_CACHE": "", **surroundings},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "| to 98 % |" in done.stdout
-    assert "| rows | sumtoone, µs | PyTorch, eager, µs |" in done.stdout
-    assert "record:" not in done.stdout
-    assert {path: path.read_bytes() for path in protocol.RECORDS.glob("*.json")} == before
 
 
 def test_what_is_not_a_section_is_refused() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--only", "epoch,speed"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = _without_packages("--only", "epoch,speed")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "python -m benchmarks: error: there is no speed; there are epoch, accuracy, shapes, inference, softmax"
     )
+
+
+@pytest.mark.parametrize("there", ["SUMTOONE_DATA", "SUMTOONE_CACHE", "XDG_CACHE_HOME"])
+def test_the_data_is_found_or_missed_before_anything_is_installed(tmp_path: Path, there: str) -> None:
+    missed = _without_packages("--check", **{there: str(tmp_path)})
+    assert (missed.returncode, missed.stdout) == (1, "")
+    assert missed.stderr == (
+        "MNIST is neither in a folder of SUMTOONE_DATA nor among the system's data sets nor in the cache.\n"
+        "Set SUMTOONE_DATA to the folder that holds mnist/ with its four IDX files, or fetch it:\n"
+        "  make .venv/installed && .venv/bin/sumtoone data fetch mnist\n"
+    )
+    assert _without_packages("--check", "--only", "inference,softmax", **{there: str(tmp_path)}).returncode == 0
+    home = tmp_path / ("sumtoone/mnist" if there == "XDG_CACHE_HOME" else "mnist")
+    home.mkdir(parents=True)
+    for file in named.SOURCES["mnist"].files:
+        (home / file.name).touch()
+    found = _without_packages("--check", **{there: str(tmp_path)})
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
 
 
 def test_every_record_has_a_table_and_agreed() -> None:
@@ -225,6 +257,25 @@ def test_a_table_says_who_was_missing_and_why() -> None:
     ]
 
 
+def test_tables_and_the_picture_do_without_ours(tmp_path: Path) -> None:
+    found = protocol.comparison(_results(**{"PyTorch, eager": 0.9}), "ours", ["ours", "PyTorch, eager"])
+    machine = {"processor": "P", "cores": 2, "python": "3.12", "versions": {"torch": "2"}, "date": "D"}
+    record = {"what": "W", "rounds": 2, "machine": machine, "missing": {"ours": "SIGKILL"}, "limits": {}}
+    assert tables.epoch_table(record | {"float32": found, "bfloat16": {}}).splitlines()[2:] == [
+        "| PyTorch, eager | 10.50 (7.00 – 14.00) | 2 | – | 90.00% | 9.0 |",
+        "",
+        "Median and range of 2 rounds, ratios within a round; W; P, 2 cores, Python 3.12, torch 2, D. "
+        "Missing: ours (SIGKILL).",
+    ]
+    sizes = tables.inference_table(record | {"sizes": [{"rows": 1, **found}]})
+    assert sizes.splitlines()[2] == "| 1 | PyTorch, eager | 10500000.0 | 2 | – | 9.000 |"
+    row = {"network": "4-3", "rows": 5, "data": "digits", "batch": 5, **found}
+    assert tables.shapes_table(record | {"shapes": [row]}).splitlines()[2] == (
+        "| 4-3 | 5 of digits | 5 | – | – | – | – |"
+    )
+    picture.draw({"float32": found}, tmp_path / "empty.png")
+
+
 def test_the_shapes_are_those_that_are_promised() -> None:
     assert [(task.network, task.batch_size) for task in shapes.SHAPES[:4]] == [
         ("784-256-10", 64),
@@ -232,4 +283,12 @@ def test_the_shapes_are_those_that_are_promised() -> None:
         ("784-2048-2048-10", 64),
         ("32-64-64-3", 64),
     ]
-    assert [task.batch_size for task in shapes.SHAPES[4:]] == [16, 64, 256, 1024, 4096]
+    assert [task.batch_size for task in shapes.SHAPES[4:]] == [16, 64, 256, 1024, 4096, 10_000]
+    assert (shapes.SHAPES[-1].network, shapes.SHAPES[-1].activation) == ("4-32-16-4", "tanh")
+
+
+def test_one_picture_has_one_row_of_bytes(tmp_path: Path) -> None:
+    record = json.loads((protocol.RECORDS / "epoch.json").read_text(encoding="utf-8"))
+    for name in ("once.png", "again.png"):
+        picture.draw(record, tmp_path / name)
+    assert (tmp_path / "once.png").read_bytes() == (tmp_path / "again.png").read_bytes()

@@ -16,6 +16,7 @@ import torch
 import sumtoone as s1
 from sumtoone.adoption.files import module_from_file
 from sumtoone.cli import main
+from sumtoone.specification import names_file
 
 NETWORK = """
 import torch
