@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# The versions to install: make test CONSTRAINTS=constraints-lowest.txt tries the lowest that are allowed
+CONSTRAINTS ?= constraints.txt
 # The benchmarks have an environment of their own, .venv-bench, made from benchmarks/constraints.txt.
 # They want the newest Python that is here and runs: the newest JAX has left Python 3.11 behind.
 BENCH := .venv-bench/bin
@@ -52,9 +54,9 @@ docs: .venv/installed
 
 KERNELS := CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/native/*.h)
 
-.venv/installed: pyproject.toml constraints.txt $(KERNELS)
+.venv/installed: pyproject.toml $(CONSTRAINTS) $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test,docs]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[test,docs]'
 	touch $@
 
 .venv-bench/installed: pyproject.toml benchmarks/constraints.txt $(KERNELS)
