@@ -212,15 +212,15 @@ def ratios_table(records: Mapping[str, Mapping[str, Any]], language: str) -> str
 def renew() -> None:
     """Rewrite the tables of all pages, and the picture, from the records."""
     for page in PAGES:
-        page.write_text(rendered(page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(rendered(page), encoding="utf-8")
     picture.draw(_records()["epoch"], PICTURE)
 
 
-def rendered(page: str) -> str:
-    """Return the page with what stands between each ``<!-- table: name -->`` and ``<!-- end -->`` as it is now."""
-    records = _records()
+def rendered(path: Path) -> str:
+    """Return a page with what stands between each ``<!-- table: name -->`` and ``<!-- end -->`` as it is now."""
+    records, page = _records(), path.read_text(encoding="utf-8")
     made = {name: table(records[name]) for name, table in TABLES.items()}
-    made |= {"ratios": ratios_table(records, "en"), "ratios.ko": ratios_table(records, "ko")}
+    made["ratios"] = ratios_table(records, "ko" if ".ko" in path.suffixes else "en")
     for name, table in made.items():
         start, end = f"<!-- table: {name} -->\n", "<!-- end -->"
         before, found, rest = page.partition(start)

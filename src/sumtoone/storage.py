@@ -172,7 +172,7 @@ def finite(value: Any) -> Any:
 
 
 def json_line(document: Mapping[str, Any], encoding: str = "ascii") -> str:
-    """Return finite JSON on one line, with letters as they are where an encoding has them all.
+    r"""Return finite JSON on one line, with letters as they are where an encoding has them all.
 
     >>> json_line({"loss": float("nan"), "class": "가"}), json_line({"class": "가"}, "utf-8")
     ('{"loss": null, "class": "\\uac00"}', '{"class": "가"}')
