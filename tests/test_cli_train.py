@@ -146,7 +146,7 @@ def test_a_run_without_validation_rows_says_so(tmp_path: Path, capsys: pytest.Ca
     ]
     # Before anything is trained, not after.
     assert main(["train", str(tmp_path / "two.csv"), "--test", "--out", str(tmp_path / "s")]) == 3
-    assert "There are no test rows to judge on [train-no-test]" in capsys.readouterr().err
+    assert "There are no test rows for --test, --plots [split-needed]" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 
 
@@ -236,8 +236,8 @@ def test_wrong_options_come_together(capsys: pytest.CaptureFixture[str]) -> None
         "  expected: a whole number from 1 to 1,000,000\n"
         "  got: 0\n"
         "  try: choose a whole number from 1 to 1,000,000\n"
-        "--lr is a positive number [training-positive]\n"
-        "  expected: a finite number above 0\n"
+        "--lr is a number of a certain range [number-range]\n"
+        "  expected: a finite number x, x > 0\n"
         "  got: -1.0\n"
         "  try: --lr=0.01, or leave it out\n"
     )

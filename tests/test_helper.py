@@ -170,7 +170,7 @@ def test_view_classify_refuses_what_are_no_probabilities(pyplot: Any) -> None:
     assert error.value.code == "evaluation-probability"
     with pytest.raises(s1.ShapeError) as shape_error:
         helper.view_classify(image, torch.full((64, 10), 0.1))
-    assert shape_error.value.code == "plot-probabilities"
+    assert shape_error.value.code == "plot-shape"
     with pytest.raises(s1.DtypeError) as dtype_error:
         helper.view_classify(image, "seven")  # type: ignore[arg-type]
     assert dtype_error.value.code == "evaluation-probabilities-dtype"

@@ -44,11 +44,11 @@ def test_options_round_trip_through_json(options: TrainingOptions) -> None:
         ({"seed": 2**63}, "seed is a whole number", "choose a whole number from 0 to 9,223,372,036,854,775,807"),
         ({"threads": 0}, "threads is a whole number", "choose a whole number from 1 to 1,024"),
         ({"early_stopping": 0}, "early_stopping is a whole number", "choose a whole number from 1 to 1,000,000"),
-        ({"lr": 0}, "lr is a positive number", "lr=0.01, or leave it out"),
-        ({"lr": math.nan}, "lr is a positive number", "lr=0.01, or leave it out"),
-        ({"lr": "0.1"}, "lr is a positive number", "lr=0.01, or leave it out"),
-        ({"weight_decay": -1}, "weight_decay is a number, not below 0", "weight_decay=0 turns it off"),
-        ({"weight_decay": math.inf}, "weight_decay is a number, not below 0", "weight_decay=0 turns it off"),
+        ({"lr": 0}, "lr is a number of a certain range", "lr=0.01, or leave it out"),
+        ({"lr": math.nan}, "lr is a number of a certain range", "lr=0.01, or leave it out"),
+        ({"lr": "0.1"}, "lr is a number of a certain range", "lr=0.01, or leave it out"),
+        ({"weight_decay": -1}, "weight_decay is a number of a certain range", "weight_decay=0, or leave it out"),
+        ({"weight_decay": math.inf}, "weight_decay is a number of a certain range", "weight_decay=0, or leave it out"),
         ({"momentum": 0.3}, "Momentum is one of sgd's", "--optimizer sgd, or leave momentum out"),
         ({"momentum": 1}, "momentum is a share", "momentum=0 turns it off"),
         ({"label_smoothing": 1.0}, "label_smoothing is a share", "label_smoothing=0 turns it off"),
@@ -60,8 +60,8 @@ def test_options_round_trip_through_json(options: TrainingOptions) -> None:
         ),
         ({"nesterov": "no"}, "nesterov cannot be this", "nesterov=True"),
         ({"nesterov": [[1]]}, "nesterov cannot be this", "nesterov=True"),
-        ({"lr": 10**400}, "lr is a positive number", "lr=0.01, or leave it out"),
-        ({"weight_decay": 10**400}, "weight_decay is a number, not below 0", "weight_decay=0 turns it off"),
+        ({"lr": 10**400}, "lr is a number of a certain range", "lr=0.01, or leave it out"),
+        ({"weight_decay": 10**400}, "weight_decay is a number of a certain range", "weight_decay=0, or leave it out"),
         ({"threads": 100_000}, "threads is a whole number", "choose a whole number from 1 to 1,024"),
         ({"epochs": 10**5000}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
         ({"optimizer": "adamx"}, "optimizer cannot be this", "did you mean adam?"),
@@ -89,10 +89,7 @@ def test_the_whole_message() -> None:
     with pytest.raises(UsageError) as caught:
         TrainingOptions(optimizer="sdg")
     assert str(caught.value) == (
-        "optimizer cannot be this [training-choice]\n"
-        "  expected: one of adamw, adam, sgd\n"
-        "  got: 'sdg'\n"
-        "  try: did you mean sgd?"
+        "optimizer cannot be this [choice]\n  expected: one of adamw, adam, sgd\n  got: 'sdg'\n  try: did you mean sgd?"
     )
 
 
@@ -123,4 +120,4 @@ def test_changed_options_are_checked_as_new_ones_are() -> None:
     assert options.changed(optimizer="adam") == TrainingOptions(optimizer="adam", momentum=0.5, epochs=3)
     with pytest.raises(UsageError) as caught:
         TrainingOptions().changed(momentum=0.5)
-    assert caught.value.got == "optimizer adamw"
+    assert caught.value.got == "optimizer='adamw'"

@@ -203,5 +203,6 @@ def open_run(path: str | Path, network: nn.Module | None = None) -> Run:
     """
     folder = as_path(path)
     if network is not None and not isinstance(network, nn.Module):
-        raise UsageError("run-network", kind=type(network).__name__)
+        what = {"function": "open_run", "name": "network", "wanted": "nn.Module", "given": type(network).__name__}
+        raise UsageError("argument-type", **what, hint="open_run(path, network=MyNetwork())")
     return Run(**run_format.read(folder, network))

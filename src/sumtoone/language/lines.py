@@ -34,7 +34,7 @@ def cut(string: str, most: int) -> str:
     """Return a text cut to at most so many cells, with a dot for what is gone."""
     if cells(string) <= most:
         return string
-    while cells(string) > most - 1:
+    while string and cells(string) > most - 1:
         string = string[:-1]
     return string.rstrip() + "…"
 
