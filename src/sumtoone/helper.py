@@ -21,6 +21,7 @@ from sumtoone import plots
 from sumtoone.data.named import SOURCES
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, TrainingError, UsageError
 from sumtoone.functional import cross_entropy
+from sumtoone.language import text
 from sumtoone.specification import not_among
 
 if TYPE_CHECKING:
@@ -174,8 +175,8 @@ def test_network(net: nn.Module, trainloader: Iterable[Any]) -> bool:
     True
     """
     if not isinstance(net, nn.Module):
-        what = {"function": "test_network", "name": "net", "wanted": "nn.Module", "hint": "net = Network()"}
-        raise UsageError("argument-type", **what, given=repr(net)[:60])
+        what = {"function": "test_network", "name": "net", "wanted": text("training.takes-network")}
+        raise UsageError("argument-type", **what, given=repr(net)[:60], hint="net = Network()")
     if not any(True for _ in net.parameters()):
         raise UsageError("module-no-parameters", given=type(net).__name__)
     images, labels = _batch(trainloader)
@@ -225,9 +226,8 @@ def _batch(loader: Iterable[Any]) -> tuple[Tensor, Tensor]:
     batch = next(iter(loader), None)
     pair = tuple(batch) if isinstance(batch, list | tuple) else ()
     if not (len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
-        raise DataError(
-            "helper-batch", given=", ".join(type(part).__name__ for part in pair[:9]) or type(batch).__name__
-        )
+        kinds = ", ".join(type(part).__name__ for part in pair[:9]) or "-"
+        raise DataError("helper-batch", given=f"{type(batch).__name__} ({kinds})")
     images, labels = pair
     if labels.ndim != 1 or labels.shape != images.shape[:1] or len(labels) == 0:
         raise DataError("helper-batch", given=f"images {tuple(images.shape)}, labels {tuple(labels.shape)}")

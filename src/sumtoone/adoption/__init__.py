@@ -20,6 +20,7 @@ from sumtoone.adoption.reading import Chain, read
 from sumtoone.adoption.recording import evaluating, record
 from sumtoone.errors import DtypeError, ShapeError, UsageError
 from sumtoone.functional import ACTIVATION_FUNCTIONS, softmax
+from sumtoone.language import text
 from sumtoone.specification import Specification
 
 __all__ = ["Adopted", "adopt"]
@@ -106,8 +107,9 @@ def _copied(tensor: Tensor) -> Tensor:
 def _check_module(module: nn.Module) -> torch.dtype:
     """Return the one dtype of the parameters, float32 or float64."""
     if not isinstance(module, nn.Module):
-        what = {"function": "Network.from_module", "name": "module", "wanted": "nn.Module", "given": _kind(module)}
-        raise UsageError("argument-type", **what, hint="Network.from_module(MyNetwork(), rows)")
+        what = {"function": "Network.from_module", "name": "module", "wanted": text("training.takes-network")}
+        hint = "Network.from_module(MyNetwork(), rows)"
+        raise UsageError("argument-type", **what, given=_kind(module), hint=hint)
     parameters = dict(module.named_parameters())
     for name, parameter in parameters.items():
         if is_lazy(parameter):
