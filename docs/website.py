@@ -20,7 +20,8 @@ def error_codes(texts: Path = TEXTS) -> str:
     """Return a section for each error code, in the order of the alphabet, from a file of texts."""
     with texts.open("rb") as file:
         errors = tomllib.load(file)["error"]
-    codes = {code: said for code, said in sorted(errors.items()) if isinstance(said, dict)}
+    default = errors.pop("default", {})
+    codes = {code: {**default, **said} for code, said in sorted(errors.items()) if isinstance(said, dict)}
     return "\n\n".join(_section(code, said) for code, said in codes.items())
 
 

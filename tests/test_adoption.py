@@ -923,12 +923,12 @@ def over_all(e):
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
-    "no module": (lambda: "784-10", "adopt-type", "str"),
-    "a class": (lambda: Two, "adopt-type", "the class Two"),
+    "no module": (lambda: "784-10", "argument-type", "str"),
+    "a class": (lambda: Two, "argument-type", "the class Two"),
     "lazy": (lambda: _seq(nn.LazyLinear(3)), "adopt-lazy", "0.weight, uninitialised"),
     "half": (lambda: _seq(nn.Linear(12, 3)).half(), "adopt-dtype", "0.weight of torch.float16"),
     "two inputs": (TwoInputs, "adopt-inputs", "2: a, b"),
-    "plain list alone": (OnlyAList, "adopt-no-parameters", "OnlyAList without parameters"),
+    "plain list alone": (OnlyAList, "module-no-parameters", "OnlyAList without parameters"),
     "plain list": (PlainList, "adopt-unregistered", "linear in test_adoption.py:"),
     "plain tensor": (
         _with(lambda m, x: m.fc2(F.relu(x @ CONSTANT))),
@@ -951,7 +951,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "dict": (_with(lambda m, x: {"logits": m.fc1(x)}), "adopt-output", "dict"),
     "one output": (lambda: _seq(nn.Linear(12, 1), nn.Sigmoid()), "adopt-one-output", "(6, 1)"),
     "no classes": (_with(lambda m, x: m.fc1(x).sum(1)), "adopt-one-output", "(6,)"),
-    "three axes": (_with(lambda m, x: m.fc1(x)[:, None]), "adopt-output-shape", "(6, 1, 8)"),
+    "three axes": (_with(lambda m, x: m.fc1(x)[:, None]), "adopt-output", "(6, 1, 8)"),
     "convolution": (
         lambda: _seq(nn.Unflatten(1, (1, 12)), nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(20, 3)),
         "adopt-operation",
@@ -1187,8 +1187,8 @@ def test_what_is_no_such_network_is_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("example", "code", "got"),
     [
-        (torch.zeros(2, 12, dtype=torch.long), "adopt-example-type", "torch.int64"),
-        ([[0.0] * 12], "adopt-example-type", "list"),
+        (torch.zeros(2, 12, dtype=torch.long), "adopt-example", "torch.int64"),
+        ([[0.0] * 12], "adopt-example", "list"),
         (torch.rand(12), "adopt-example", "(12,)"),
         (torch.rand(0, 12), "adopt-example", "(0, 12)"),
     ],
@@ -1235,8 +1235,9 @@ def test_whole_messages() -> None:
     with pytest.raises(s1.UsageError) as caught:
         adopt(OnlyAList(), torch.rand(2, 12))
     assert str(caught.value) == (
-        "The module has nothing to learn: .parameters() is empty [adopt-no-parameters]\n"
-        "  expected: nn.Linear layers or nn.Parameter weights, held by the module\n"
+        "The module has nothing to learn: .parameters() is empty [module-no-parameters]\n"
+        "  expected: layers assigned to attributes in __init__, such as self.hidden = nn.Linear(784, 256)\n"
         "  got: OnlyAList without parameters\n"
-        "  try: keep layers in nn.ModuleList or nn.Sequential, not in a plain list, and weights in nn.Parameter"
+        "  try: keep layers in attributes, nn.ModuleList or nn.Sequential, not in a plain list, "
+        "and weights in nn.Parameter"
     )

@@ -43,28 +43,28 @@ def test_help_is_in_the_language_asked_for(verb: str, language: str, capsys: pyt
     [
         (
             ["train", "--epoch", "3"],
-            "There is no such option [option-unknown]\n"
-            "  expected: an option that 'sumtoone train --help' lists\n"
+            "There is no such verb or option [word-unknown]\n"
+            "  expected: one of those that 'sumtoone train --help' lists\n"
             "  got: --epoch\n"
             "  try: did you mean --epochs?",
         ),
         (
             ["trian"],
-            "There is no such verb [verb-unknown]\n"
-            "  expected: one of the verbs that 'sumtoone --help' lists\n"
+            "There is no such verb or option [word-unknown]\n"
+            "  expected: one of those that 'sumtoone --help' lists\n"
             "  got: trian\n"
             "  try: did you mean train?",
         ),
         (
             ["data", "lst"],
-            "There is no such verb [verb-unknown]\n"
-            "  expected: one of the verbs that 'sumtoone data --help' lists\n"
+            "There is no such verb or option [word-unknown]\n"
+            "  expected: one of those that 'sumtoone data --help' lists\n"
             "  got: lst\n"
             "  try: did you mean list?",
         ),
         (
             ["evaluate"],
-            "RUN is missing [argument-missing]\n"
+            "RUN needs a value [argument-missing]\n"
             "  expected: a value for RUN\n"
             "  got: none\n"
             "  try: see 'sumtoone evaluate --help'",
@@ -85,17 +85,14 @@ def test_help_is_in_the_language_asked_for(verb: str, language: str, capsys: pyt
         ),
         (
             ["train", "--epochs"],
-            "--epochs needs a value [option-value]\n"
-            "  expected: --epochs and a value behind it\n"
-            "  got: --epochs alone\n"
+            "--epochs needs a value [argument-missing]\n"
+            "  expected: a value for --epochs\n"
+            "  got: none\n"
             "  try: see 'sumtoone train --help'",
         ),
         (
             ["train", "--lang", "fr"],
-            "sumtoone does not speak this language [language-unknown]\n"
-            "  expected: en or ko\n"
-            "  got: fr\n"
-            "  try: choose one of en, ko",
+            "--lang cannot be this [choice]\n  expected: one of en, ko\n  got: 'fr'\n  try: choose one of en, ko",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -111,13 +108,13 @@ def test_wrong_usage_exits_2_with_what_to_do(
 def test_usage_errors_speak_korean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--epoch", "3", "--lang", "ko"]) == 2
     assert capsys.readouterr().err == (
-        "sumtoone: 그런 옵션은 없습니다 [option-unknown]\n"
-        "  기대한 것: 'sumtoone train --help'에 나오는 옵션\n"
+        "sumtoone: 그런 동작이나 옵션은 없습니다 [word-unknown]\n"
+        "  기대한 것: 'sumtoone train --help'에 나오는 것 가운데 하나\n"
         "  받은 것: --epoch\n"
         "  해 볼 것: 혹시 --epochs를 뜻하셨나요?\n"
     )
     assert main(["--lang=ko", "evaluate"]) == 2
-    assert capsys.readouterr().err.startswith("sumtoone: RUN이 빠졌습니다 [argument-missing]\n")
+    assert capsys.readouterr().err.startswith("sumtoone: RUN에는 값이 필요합니다 [argument-missing]\n")
 
 
 def test_no_verb_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:

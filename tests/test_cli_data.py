@@ -325,9 +325,9 @@ def refused(arguments: list[str], capsys: Captured) -> tuple[int, str]:
 def test_show_an_unknown_split(capsys: Captured) -> None:
     assert refused(["--split", "tset"], capsys) == (
         2,
-        "sumtoone: There is no split of this name [source-split]\n"
-        "  expected: train, validation or test\n"
-        "  got: tset\n"
+        "sumtoone: --split cannot be this [choice]\n"
+        "  expected: one of train, validation, test\n"
+        "  got: 'tset'\n"
         "  try: did you mean test?\n",
     )
 
@@ -351,10 +351,10 @@ def test_show_a_split_without_rows(tmp_path: Path, capsys: Captured) -> None:
     assert len(dataset.validation) == 0
     assert refused([str(tmp_path / "few.npz"), "--split", "validation"], capsys) == (
         3,
-        "sumtoone: This split has no rows to show [source-split-empty]\n"
-        "  expected: a split with rows\n"
-        f"  got: 0 rows in validation of {dataset.name}\n"
-        "  try: choose another --split\n",
+        "sumtoone: There are no rows here [split-empty]\n"
+        "  expected: a split with one row or more\n"
+        f"  got: 0 rows in {dataset.name}: validation\n"
+        "  try: add rows to this split, or take another one\n",
     )
 
 

@@ -277,7 +277,7 @@ def test_rows_of_another_size(tmp_path: Path, run: Path, capsys: Captured) -> No
     other = write(tmp_path / "other.npz", ["ant"] * 5 + ["bee"] * 5, features=6)
     assert refusal(capsys, "evaluate", run, other) == (
         3,
-        "sumtoone: The rows are not of the size this run was trained on [evaluation-features]\n"
+        "sumtoone: The rows are not of the size this run was trained on [preprocessing-shape]\n"
         "  expected: inputs of shape (N, 4)\n"
         "  got: inputs of shape (40, 6)\n"
         "  try: evaluate on the data set the run was trained on, or train a run on this one\n",
@@ -287,9 +287,9 @@ def test_rows_of_another_size(tmp_path: Path, run: Path, capsys: Captured) -> No
 def test_wrong_words(tmp_path: Path, run: Path, capsys: Captured) -> None:
     assert refusal(capsys, "evaluate", run, "--split", "tset") == (
         2,
-        "sumtoone: There is no split of this name [source-split]\n"
-        "  expected: train, validation or test\n"
-        "  got: tset\n"
+        "sumtoone: --split cannot be this [choice]\n"
+        "  expected: one of test, validation, train, all\n"
+        "  got: 'tset'\n"
         "  try: did you mean test?\n",
     )
     assert refusal(capsys, "evaluate", tmp_path / "none") == (

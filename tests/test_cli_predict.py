@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -165,24 +166,24 @@ def test_one_bad_image_does_not_stop_the_others(tmp_path: Path, square: Path, ca
     assert main(["predict", str(run), str(notes), str(square), str(none), "--json", "--quiet"]) == 3
     out, err = capsys.readouterr()
     assert err == (
-        "sumtoone: This is no image that sumtoone reads [photo-kind]\n"
+        "sumtoone: This is no image that sumtoone reads [image-kind]\n"
         "  expected: one of PNG, JPEG, BMP, GIF, WEBP\n"
         f"  got: {notes}\n"
-        "  try: save the image as PNG or JPEG\n"
-        "sumtoone: There is no such file or folder [data-missing-path]\n"
+        "  try: save the image as PNG or JPEG, or leave it out\n"
+        "sumtoone: This path leads to no file or folder [data-missing-path]\n"
         "  expected: the path of a file or folder that is there\n"
-        f"  got: {none}\n"
-        "  try: check the spelling, or give the whole path\n"
+        f"  got: {none}: {os.strerror(errno.ENOENT)}\n"
+        "  try: check the spelling, give the whole path, or copy the data to another place\n"
     )
     first, second, third = map(json.loads, out.splitlines())
     assert first == {
         "path": str(notes),
         "error": {
-            "code": "photo-kind",
+            "code": "image-kind",
             "message": "This is no image that sumtoone reads",
             "expected": "one of PNG, JPEG, BMP, GIF, WEBP",
             "got": str(notes),
-            "try": "save the image as PNG or JPEG",
+            "try": "save the image as PNG or JPEG, or leave it out",
         },
     }
     assert second["label"] == "cat"
@@ -238,7 +239,7 @@ def test_wrong_words(tmp_path: Path, square: Path, capsys: Captured) -> None:
     assert refusal(capsys, "predict", tmp_path / "no", square)[0] == 3
     assert refusal(capsys, "predict", tmp_path) == (
         2,
-        "sumtoone: IMAGE... is missing [argument-missing]\n"
+        "sumtoone: IMAGE... needs a value [argument-missing]\n"
         "  expected: a value for IMAGE...\n"
         "  got: none\n"
         "  try: see 'sumtoone predict --help'\n",

@@ -146,7 +146,7 @@ def test_a_run_without_validation_rows_says_so(tmp_path: Path, capsys: pytest.Ca
     ]
     # Before anything is trained, not after.
     assert main(["train", str(tmp_path / "two.csv"), "--test", "--out", str(tmp_path / "s")]) == 3
-    assert "There are no test rows to judge on [train-no-test]" in capsys.readouterr().err
+    assert "There are no test rows for --test, --plots [split-needed]" in capsys.readouterr().err
     assert not (tmp_path / "s").exists()
 
 
@@ -236,10 +236,38 @@ def test_wrong_options_come_together(capsys: pytest.CaptureFixture[str]) -> None
         "  expected: a whole number from 1 to 1,000,000\n"
         "  got: 0\n"
         "  try: choose a whole number from 1 to 1,000,000\n"
-        "--lr is a positive number [training-positive]\n"
-        "  expected: a finite number above 0\n"
+        "--lr is a number of a certain range [number-range]\n"
+        "  expected: a finite number x, x > 0\n"
         "  got: -1.0\n"
         "  try: --lr=0.01, or leave it out\n"
+    )
+
+
+def test_a_variable_of_the_environment_is_no_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUMTOONE_THREADS", "0")
+    assert main(["train", "digits", "--network", "784-8-10", "--epochs", "1", "--engine", "plain", "-q"]) == 2
+    assert capsys.readouterr().err == (
+        "sumtoone: SUMTOONE_THREADS is a whole number [training-count]\n"
+        "  expected: a whole number from 1 to 1,024\n"
+        "  got: '0'\n"
+        "  try: choose a whole number from 1 to 1,024\n"
+    )
+
+
+def test_early_stopping_without_validation_rows_is_said_as_an_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "two.csv").write_text("a,label\n0,x\n1,y\n")
+    words = ["train", str(tmp_path / "two.csv"), "--early-stopping", "1", "--out", str(tmp_path / "r"), "-q"]
+    assert main(words) == 3
+    assert capsys.readouterr().err == (
+        "sumtoone: There are no validation rows for --early-stopping [split-needed]\n"
+        "  expected: rows that the network was not trained on\n"
+        "  got: 0 validation rows in two.csv, 2 rows to train on\n"
+        "  try: leave --early-stopping out, or add rows to the validation split\n"
     )
 
 

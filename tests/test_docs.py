@@ -191,14 +191,19 @@ def test_every_error_code_is_on_its_page() -> None:
     for code in codes:
         section = page.split(f"### {code}\n")[1].split("\n### ")[0].replace("\\", "")
         assert " ".join(words[f"error.{code}.message"].split()).replace("\\", "") in section
+        assert re.findall(r"^- \*\*(\w+)\*\*: \S", section, re.M) == ["expected", "got", "try"]
 
 
 def test_an_errors_texts_are_shown_as_they_are(tmp_path: Path) -> None:
     texts = tmp_path / "en.toml"
     texts.write_text(
-        '[error]\ngot = "got"\n[error.b]\nmessage = "**{x}**\\ny"\ntry = "a_b"\n[error.a]\nmessage = "<i>"\n'
+        '[error]\ngot = "got"\n[error.default]\ngot = "{given}"\n'
+        '[error.b]\nmessage = "**{x}**\\ny"\ntry = "a_b"\n[error.a]\nmessage = "<i>"\n'
     )
-    assert website.error_codes(texts) == ("### a\n\n\\<i\\>\n\n\n### b\n\n\\*\\*\\{x\\}\\*\\* y\n\n- **try**: a\\_b")
+    given = "- **got**: \\{given\\}"
+    assert website.error_codes(texts) == (
+        f"### a\n\n\\<i\\>\n\n{given}\n\n### b\n\n\\*\\*\\{{x\\}}\\*\\* y\n\n{given}\n- **try**: a\\_b"
+    )
 
 
 def test_every_class_of_errors_is_in_the_table() -> None:

@@ -364,16 +364,24 @@ def message(kind: type[SumtooneError], code: str, wrong: str, expected: str, got
     return kind, f"{wrong} [{code}]\n  expected: {expected}\n  got: {got}\n  try: {advice}"
 
 
+UNFIT = (
+    "Probabilities, labels and classes do not fit each other",
+    "probabilities of shape (N, K), labels of shape (N,) and K classes",
+)
+REMATCH = (
+    "take inputs and labels from the same split, in the same order, and name every class once, "
+    "in the order of the network's outputs"
+)
 MISTAKES = {
     "empty": (
         lambda: evaluate(run_of(Network("4-3")), split(0, 4)),
         message(
             DataError,
-            "evaluation-empty",
-            "There is no row to evaluate",
-            "one row or more",
-            "0 rows",
-            "evaluate a split that holds rows, such as data.test",
+            "split-empty",
+            "There are no rows here",
+            "a split with one row or more",
+            "0 rows in split",
+            "add rows to this split, or take another one",
         ),
     ),
     "features": (
@@ -381,11 +389,11 @@ MISTAKES = {
         lambda: evaluate(run_of(Network("4-3")), split(5, 8)),
         message(
             ShapeError,
-            "evaluation-features",
-            "The rows are not of the size this run was trained on",
-            "inputs of shape (N, 4)",
-            "inputs of shape (5, 8)",
-            "evaluate on the data set the run was trained on, or train a run on this one",
+            "preprocessing-shape",
+            "The inputs do not hold rows of the size this network was trained on",
+            "4 values in the last axes, such as (N, 4)",
+            "shape (5, 8)",
+            "reshape to (N, 4), or use a run that was trained on inputs of this size",
         ),
     ),
     "batch size": (
@@ -426,10 +434,9 @@ MISTAKES = {
         message(
             ShapeError,
             "evaluation-shape",
-            "Probabilities are a table and labels a list",
-            "probabilities of shape (N, K) and labels of shape (N,)",
-            "probabilities of shape (2,) and labels of shape (2,)",
-            "give one row of K probabilities and one label for each of the N inputs",
+            *UNFIT,
+            "probabilities of shape (2,), labels of shape (2,) and 2 classes",
+            REMATCH,
         ),
     ),
     "one-hot labels": (
@@ -437,43 +444,40 @@ MISTAKES = {
         message(
             ShapeError,
             "evaluation-shape",
-            "Probabilities are a table and labels a list",
-            "probabilities of shape (N, K) and labels of shape (N,)",
-            "probabilities of shape (2, 2) and labels of shape (2, 2)",
-            "give one row of K probabilities and one label for each of the N inputs",
+            *UNFIT,
+            "probabilities of shape (2, 2), labels of shape (2, 2) and 2 classes",
+            REMATCH,
         ),
     ),
     "lengths": (
         lambda: report_from([[0.5, 0.5]] * 3, [0, 1], names(2)),
         message(
             ShapeError,
-            "evaluation-lengths",
-            "There are not as many labels as rows of probabilities",
-            "one label for each row",
-            "3 rows and 2 labels",
-            "take inputs and labels from the same split, in the same order",
+            "evaluation-shape",
+            *UNFIT,
+            "probabilities of shape (3, 2), labels of shape (2,) and 2 classes",
+            REMATCH,
         ),
     ),
     "classes": (
         lambda: report_from([[0.5, 0.5]], [0], names(3)),
         message(
             ShapeError,
-            "evaluation-classes",
-            "There are not as many classes as columns of probabilities",
-            "one class for each column",
-            "2 columns and 3 classes",
-            "name every class once, in the order of the network's outputs",
+            "evaluation-shape",
+            *UNFIT,
+            "probabilities of shape (1, 2), labels of shape (1,) and 3 classes",
+            REMATCH,
         ),
     ),
     "no rows": (
         lambda: report_from(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64), names(2)),
         message(
             DataError,
-            "evaluation-empty",
-            "There is no row to evaluate",
-            "one row or more",
-            "0 rows",
-            "evaluate a split that holds rows, such as data.test",
+            "split-empty",
+            "There are no rows here",
+            "a split with one row or more",
+            "0 rows in probabilities",
+            "add rows to this split, or take another one",
         ),
     ),
     "probabilities that are words": (
@@ -483,7 +487,7 @@ MISTAKES = {
             "evaluation-probabilities-dtype",
             "Probabilities are numbers",
             "floating-point values of shape (N, K)",
-            "values of type <U1",
+            "<U1",
             "give the output of softmax, or of run.probabilities(inputs)",
         ),
     ),
@@ -494,7 +498,7 @@ MISTAKES = {
             "evaluation-labels-dtype",
             "Labels are whole numbers",
             "integers of shape (N,)",
-            "values of type float64",
+            "float64",
             "number the classes from 0 and give each row its number, for instance labels.long()",
         ),
     ),
@@ -567,11 +571,11 @@ def test_a_batch_size_that_is_none(batch_size: object) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "got", "hint"),
     [
-        (("run", "data"), "evaluation-split", "Dataset", "evaluate(run, data.test), once, at the end"),
-        (("run", None), "evaluation-split", "NoneType", _SPLIT),
-        (("run", "digits"), "evaluation-split", "str", _SPLIT),
-        (("network", "test"), "evaluation-run", "Network", "run = fit(network, data), then evaluate(run, data.test)"),
-        ((None, "test"), "evaluation-run", "NoneType", "run = fit(network, data), then evaluate(run, data.test)"),
+        (("run", "data"), "argument-type", "Dataset", "evaluate(run, data.test), once, at the end"),
+        (("run", None), "argument-type", "NoneType", _SPLIT),
+        (("run", "digits"), "argument-type", "str", _SPLIT),
+        (("network", "test"), "argument-type", "Network", "run = fit(network, data)"),
+        ((None, "test"), "argument-type", "NoneType", "run = fit(network, data)"),
     ],
 )
 def test_what_cannot_be_judged(arguments: Any, code: str, got: str, hint: str) -> None:

@@ -86,10 +86,11 @@ def test_imshow_refuses_what_is_not_one_image(shape: tuple[int, ...]) -> None:
         helper.imshow(torch.zeros(shape))
     _same(
         error,
-        "This tensor is not one image",
-        "shape (1, H, W) or (H, W) grey, or (3, H, W) in colour",
-        f"shape {shape}",
-        "take one image of a batch: images[0]; give a flat one its shape back: img.view(1, 28, 28)",
+        "This is not one image",
+        "a torch.Tensor of floats from -1 to 1 or of uint8: shape (1, H, W) or (H, W) grey, or (3, H, W) in colour",
+        str(shape),
+        "take one image of a batch, images[0]; torch.from_numpy(array) for an array; "
+        "img.view(1, 28, 28) for a flat one",
     )
 
 
@@ -106,10 +107,11 @@ def test_imshow_refuses_what_holds_no_brightness(image: Any, kind: str) -> None:
         helper.imshow(image)
     _same(
         error,
-        "An image is a tensor of real numbers",
-        "a torch.Tensor of floats from -1 to 1, or of uint8",
+        "This is not one image",
+        "a torch.Tensor of floats from -1 to 1 or of uint8: shape (1, H, W) or (H, W) grey, or (3, H, W) in colour",
         kind,
-        "take one image of a batch, images[0], or convert an array with torch.from_numpy(array)",
+        "take one image of a batch, images[0]; torch.from_numpy(array) for an array; "
+        "img.view(1, 28, 28) for a flat one",
     )
 
 
@@ -143,9 +145,9 @@ def test_view_classify_refuses_an_unknown_version() -> None:
         helper.view_classify(torch.zeros(1, 28, 28), torch.full((1, 10), 0.1), version="fashion")
     _same(
         error,
-        "There is no such version of the class names",
+        "version cannot be this",
         "one of MNIST, Fashion",
-        "version='fashion'",
+        "'fashion'",
         "did you mean Fashion?",
     )
 
@@ -170,7 +172,7 @@ def test_view_classify_refuses_what_are_no_probabilities(pyplot: Any) -> None:
     assert error.value.code == "evaluation-probability"
     with pytest.raises(s1.ShapeError) as shape_error:
         helper.view_classify(image, torch.full((64, 10), 0.1))
-    assert shape_error.value.code == "plot-probabilities"
+    assert shape_error.value.code == "plot-shape"
     with pytest.raises(s1.DtypeError) as dtype_error:
         helper.view_classify(image, "seven")  # type: ignore[arg-type]
     assert dtype_error.value.code == "evaluation-probabilities-dtype"
@@ -296,10 +298,10 @@ def test_layers_in_a_plain_list_are_noticed() -> None:
         helper.test_network(Silent(), [_batch()])
     _same(
         error,
-        "Silent has no parameters: there is nothing to learn",
+        "The module has nothing to learn: .parameters() is empty",
         "layers assigned to attributes in __init__, such as self.hidden = nn.Linear(784, 256)",
-        "a module in which no layer is registered",
-        "assign each layer to an attribute of its own, or put the list into nn.ModuleList([...])",
+        "Silent without parameters",
+        "keep layers in attributes, nn.ModuleList or nn.Sequential, not in a plain list, and weights in nn.Parameter",
     )
 
 
@@ -308,10 +310,10 @@ def test_a_class_is_not_yet_a_network() -> None:
         helper.test_network(Silent, [_batch()])  # type: ignore[arg-type]
     _same(
         error,
-        "This is no network",
-        "an instance of nn.Module",
+        "test_network does not take this as net",
+        "an nn.Module that has been built",
         repr(Silent)[:60],
-        "make one first, with parentheses: net = Network()",
+        "net = Network()",
     )
 
 
@@ -346,10 +348,11 @@ def test_images_that_were_not_flattened_are_explained() -> None:
         helper.test_network(lesson.ExerciseNetwork(), [(images.view(64, 1, 28, 28), labels)])
     _same(
         error,
-        "ExerciseNetwork cannot take this batch",
-        "a forward that takes images of shape (64, 1, 28, 28)",
+        "The network cannot take these rows",
+        "a forward that takes inputs of shape (64, 1, 28, 28)",
         "mat1 and mat2 shapes cannot be multiplied (1792x28 and 784x128)",
-        "print x.shape in forward; flatten images with x.view(x.shape[0], -1) before the first linear layer",
+        "print x.shape in forward; x.view(x.shape[0], -1) flattens images before the first linear layer, "
+        "which takes (N, D)",
     )
 
 
@@ -373,7 +376,11 @@ def test_an_output_that_is_no_tensor_is_refused() -> None:
     with pytest.raises(s1.DtypeError) as error:
         helper.test_network(Answering(None), [_batch()])
     _same(
-        error, "A network returns a tensor", "a torch.Tensor of shape (N, K)", "NoneType", "end forward with: return x"
+        error,
+        "The output is not a tensor with one row for each image",
+        "for images of shape (64, 784): (64, K), a number for each of K classes",
+        "NoneType",
+        "end forward with return x, and keep its first axis: x.view(x.shape[0], -1), and the softmax along dim=1",
     )
 
 
@@ -383,10 +390,10 @@ def test_an_output_without_a_row_for_each_image_is_refused(shape: tuple[int, ...
         helper.test_network(Answering(torch.zeros(shape)), [_batch()])
     _same(
         error,
-        "The output does not hold one row for each image",
+        "The output is not a tensor with one row for each image",
         "for images of shape (64, 784): (64, K), a number for each of K classes",
-        f"shape {shape}",
-        "keep the first axis in forward: x.view(x.shape[0], -1), and apply the softmax along dim=1",
+        str(shape),
+        "end forward with return x, and keep its first axis: x.view(x.shape[0], -1), and the softmax along dim=1",
     )
 
 
@@ -411,10 +418,10 @@ def test_a_loss_that_is_no_number_is_refused() -> None:
 @pytest.mark.parametrize(
     ("loader", "got"),
     [
-        ([], "NoneType with 0 parts"),
-        ([torch.zeros(64, 784)], "Tensor with 0 parts"),
-        ([(torch.zeros(64, 784),)], "tuple with 1 parts"),
-        ([[torch.zeros(64, 784), "labels"]], "list with 2 parts"),
+        ([], "NoneType (-)"),
+        ([torch.zeros(64, 784)], "Tensor (-)"),
+        ([(torch.zeros(64, 784),)], "tuple (Tensor)"),
+        ([[torch.zeros(64, 784), "labels"]], "list (Tensor, str)"),
     ],
 )
 def test_a_loader_without_pairs_is_refused(loader: Any, got: str) -> None:
@@ -422,10 +429,11 @@ def test_a_loader_without_pairs_is_refused(loader: Any, got: str) -> None:
         helper.test_network(lesson.ExerciseNetwork(), loader)
     _same(
         error,
-        "The loader does not give pairs",
-        "batches (images, labels), two tensors",
+        "The loader does not give pairs of images and labels",
+        "batches (images, labels), two tensors: images (N, ...) and labels (N,), N at least 1",
         got,
-        "give a DataLoader, such as data.train.loader(preprocessing)",
+        "give a DataLoader, such as data.train.loader(preprocessing), and look at its first batch: "
+        "images, labels = next(iter(loader))",
     )
 
 
@@ -435,10 +443,11 @@ def test_a_pair_that_does_not_fit_is_refused(images: tuple[int, ...], labels: tu
         helper.test_network(lesson.ExerciseNetwork(), [(torch.zeros(images), torch.zeros(labels, dtype=torch.int64))])
     _same(
         error,
-        "Images and labels of a batch do not fit each other",
-        "images (N, ...) and labels (N,), N at least 1",
+        "The loader does not give pairs of images and labels",
+        "batches (images, labels), two tensors: images (N, ...) and labels (N,), N at least 1",
         f"images {images}, labels {labels}",
-        "look at the first batch: images, labels = next(iter(trainloader))",
+        "give a DataLoader, such as data.train.loader(preprocessing), and look at its first batch: "
+        "images, labels = next(iter(loader))",
     )
 
 
@@ -446,8 +455,8 @@ def test_errors_speak_korean() -> None:
     with speaking("ko"), pytest.raises(s1.ShapeError) as error:
         helper.test_network(Answering(torch.zeros(1, 10)), [_batch()])
     with speaking("ko"):
-        assert error.value.message == "출력에 이미지마다 한 행씩 들어 있지 않습니다"
-        assert error.value.got == "모양 (1, 10)"
+        assert error.value.message == "출력이 이미지마다 한 행씩인 텐서가 아닙니다"
+        assert error.value.got == "(1, 10)"
 
 
 # --- as a whole

@@ -8,10 +8,12 @@ import re
 import string
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from sumtoone.errors import SumtooneError
 from sumtoone.language import LANGUAGES, entries, language, speak, speaking, text
 
 SOURCE = Path(__file__).parent.parent / "src" / "sumtoone"
@@ -61,16 +63,57 @@ def test_every_key_in_the_source_has_its_words() -> None:
     assert {key for _, key in keys} - set(entries("en")) == set()
 
 
+def _codes() -> set[str]:
+    return {key.split(".")[1] for key in entries("en") if key.startswith("error.") and key.endswith(".message")}
+
+
 def test_every_error_has_four_parts() -> None:
-    codes = {key.split(".")[1] for key in entries("en") if key.startswith("error.") and key.count(".") == 2}
-    for code in codes:
-        assert {f"error.{code}.{part}" for part in ("message", "expected", "got", "try")} <= set(entries("en")), code
+    known = {key.split(".")[1] for key in entries("en") if key.startswith("error.") and key.count(".") == 2}
+    assert known - _codes() == {"default"}
+    for code in _codes():
+        error = SumtooneError(code, **dict.fromkeys(_fields_of(code), "x"))
+        assert all([error.message, error.expected, error.got, error.try_]), code
+
+
+def _fields_of(code: str) -> set[str]:
+    """The fields that the texts of an error need, its own and those that it takes from the default."""
+    texts = entries("en")
+    keys = [(f"error.{code}.{part}", f"error.default.{part}") for part in ("message", "expected", "got", "try")]
+    return {name for own, default in keys for name in _fields(texts[own] if own in texts else texts[default])}
+
+
+def _raised() -> Iterator[tuple[str, int, str, set[str]]]:
+    """Every error made in the source with its code and its fields as they are written: (file, line, code, fields)."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant)):
+                continue
+            names = {keyword.arg for keyword in node.keywords}
+            if getattr(node.func, "id", "").endswith("Error") and node.args[0].value in _codes() and None not in names:
+                yield path.name, node.lineno, node.args[0].value, {str(name) for name in names}
+
+
+def test_every_error_is_raised_with_the_fields_it_needs() -> None:
+    raised = list(_raised())
+    assert len(raised) > 100
+    assert [(file, line, code) for file, line, code, fields in raised if not _fields_of(code) <= fields] == []
+
+
+def test_no_error_repeats_the_default() -> None:
+    for language_ in LANGUAGES:
+        texts = entries(language_)
+        repeated = [
+            f"{code}.{part}"
+            for code in _codes()
+            for part in ("expected", "got", "try")
+            if texts.get(f"error.{code}.{part}") == texts[f"error.default.{part}"]
+        ]
+        assert repeated == []
 
 
 def test_every_error_code_is_used() -> None:
     sources = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py"))
-    codes = {key.split(".")[1] for key in entries("en") if key.startswith("error.") and key.count(".") == 2}
-    assert [code for code in sorted(codes) if f'"{code}"' not in sources] == []
+    assert [code for code in sorted(_codes()) if f'"{code}"' not in sources] == []
 
 
 @pytest.mark.parametrize(

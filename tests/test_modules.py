@@ -375,7 +375,7 @@ def test_what_is_no_module_opens_no_run(given: Any, tmp_path: Path) -> None:
     fit(make("linear"), DATASET, epochs=1, out=tmp_path / "run")
     with pytest.raises(UsageError) as caught:
         open_run(tmp_path / "run", network=given)
-    assert caught.value.code == "run-network"
+    assert caught.value.code == "argument-type"
 
 
 def test_a_network_needs_no_module(tmp_path: Path) -> None:
@@ -562,13 +562,13 @@ class _Looked(nn.Module):
         (lambda: _Extra(12, 3), RunError, "run-part", "_extra_state: dict"),
         (_Complex, RunError, "run-part", f"weight: torch.complex64, {_STRIDED}, cpu"),
         (lambda: nn.Linear(12, 3, device="meta"), RunError, "run-part", f"weight: torch.float32, {_STRIDED}, meta"),
-        (_Raises, ShapeError, "training-module", "'_Raises' object has no attribute 'layers'"),
+        (_Raises, ShapeError, "module-forward", "'_Raises' object has no attribute 'layers'"),
         (lambda: _Detached(12, 3), UsageError, "training-detached", "_Detached, whose output is detached from them"),
         (lambda: _Argmax(12, 3), DtypeError, "training-logits", "torch.int64"),
         (_Looked, UsageError, "training-sparse", "table.weight"),
         (lambda: build().requires_grad_(False), UsageError, "training-frozen", f"Network, {_FROZEN}"),
         (lambda: nn.Linear(12, 3).requires_grad_(False), UsageError, "training-frozen", f"Linear, {_FROZEN}"),
-        (nn.Module, ShapeError, "training-module", _NO_FORWARD),
+        (nn.Module, ShapeError, "module-forward", _NO_FORWARD),
         (lambda: nn.Linear(12, 4), ShapeError, "training-classes", "(64, 4)"),
         (lambda: nn.Flatten(0), ShapeError, "training-classes", "(768,)"),
     ],
@@ -585,9 +585,9 @@ def test_early_stopping_without_validation_rows(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         fit(build(), empty, epochs=50, early_stopping=3, out=tmp_path / "run")
     assert str(caught.value) == (
-        "Early stopping needs validation rows, and there are none [training-no-validation]\n"
-        "  expected: rows on which it can be seen that training no longer helps\n"
-        "  got: no validation rows in clouds, 220 rows to train on\n"
+        "There are no validation rows for early_stopping [split-needed]\n"
+        "  expected: rows that the network was not trained on\n"
+        "  got: 0 validation rows in clouds, 220 rows to train on\n"
         "  try: leave early_stopping out, or add rows to the validation split"
     )
     run = fit(build(), empty, epochs=2, out=tmp_path / "run")
@@ -614,7 +614,7 @@ def test_early_stopping_without_validation_rows(tmp_path: Path) -> None:
 def test_an_argument_of_another_kind(arguments: Any, got: str, hint: str) -> None:
     with pytest.raises(DtypeError) as caught:
         fit(*arguments)
-    assert (caught.value.code, caught.value.got, caught.value.try_) == ("training-argument", got, hint)
+    assert (caught.value.code, caught.value.got, caught.value.try_) == ("argument-type", got, hint)
 
 
 def test_arguments_in_the_other_order() -> None:
@@ -622,11 +622,11 @@ def test_arguments_in_the_other_order() -> None:
     with pytest.raises(SumtooneError) as caught:
         fit(*wrong)
     assert str(caught.value) == (
-        "fit does not take this as network [training-argument]\n"
+        "fit does not take this as network [argument-type]\n"
         "  expected: an nn.Module that has been built\n"
         "  got: Dataset\n"
         "  try: fit(Network('784-128-64-10'), data)\n"
-        "fit does not take this as dataset [training-argument]\n"
+        "fit does not take this as dataset [argument-type]\n"
         "  expected: a Dataset with its three splits\n"
         "  got: Network\n"
         "  try: fit(network, data): the network comes first"
@@ -637,7 +637,7 @@ def test_arguments_in_the_other_order() -> None:
 def test_other_arguments_of_another_kind(options: Any) -> None:
     with pytest.raises(DtypeError) as caught:
         fit(build(), DATASET, **options)
-    assert (caught.value.code, caught.value.got) == ("training-argument", "int")
+    assert (caught.value.code, caught.value.got) == ("argument-type", "int")
 
 
 @pytest.mark.parametrize(
@@ -649,7 +649,7 @@ def test_what_is_no_path(verb: Callable[..., Any], path: Any) -> None:
     arguments = (fit(build(), DATASET, epochs=1), path) if verb is Run.save else (path,)
     with pytest.raises(UsageError) as caught:
         verb(*arguments)
-    assert (caught.value.code, caught.value.got) == ("run-path", f"{path!r} ({type(path).__name__})")
+    assert (caught.value.code, caught.value.got) == ("argument-type", f"{path!r} ({type(path).__name__})")
 
 
 @pytest.mark.parametrize("verb", [open_run, resume])

@@ -816,8 +816,8 @@ def test_what_out_must_be() -> None:
     with pytest.raises(DtypeError) as dtype:
         softmax(x, 1, out=torch.zeros(2, 3, dtype=torch.float64))
     assert str(dtype.value) == (
-        "softmax cannot write into this out [functional-out-dtype]\n"
-        "  expected: a tensor of torch.float32, cpu\n"
+        "softmax cannot write into this out [functional-out]\n"
+        "  expected: an out of x's shape, dtype and device: torch.float32, cpu\n"
         "  got: torch.float64, cpu\n"
         "  try: torch.empty_like(x)"
     )
@@ -826,9 +826,9 @@ def test_what_out_must_be() -> None:
     with pytest.raises(ShapeError) as shape:
         log_softmax(x, 1, out=torch.zeros(3, 2))
     assert str(shape.value) == (
-        "log_softmax writes a result of the same shape as its input [functional-out-shape]\n"
-        "  expected: out of shape (2, 3)\n"
-        "  got: out of shape (3, 2)\n"
+        "log_softmax cannot write into this out [functional-out]\n"
+        "  expected: an out of x's shape, dtype and device: (2, 3)\n"
+        "  got: (3, 2)\n"
         "  try: torch.empty_like(x)"
     )
     with pytest.raises(UsageError) as gradient:

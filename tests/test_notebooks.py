@@ -129,7 +129,7 @@ def test_every_cell_runs_and_only_the_exercise_fails(executed: dict[str, Any], l
     error = _cell(executed[language], "exercise-code").outputs[0]
     assert error.ename == "UsageError"
     with speaking(language):
-        assert error.evalue == str(s1.UsageError("helper-no-parameters", kind="MyNetwork"))
+        assert error.evalue == str(s1.UsageError("module-no-parameters", given="MyNetwork"))
 
 
 @pytest.mark.parametrize("language", build.LANGUAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -307,21 +308,21 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
     path.write_text("no picture")
     error = refusal(path)
     assert str(error) == (
-        "This is no image that sumtoone reads [photo-kind]\n"
+        "This is no image that sumtoone reads [image-kind]\n"
         "  expected: one of PNG, JPEG, BMP, GIF, WEBP\n"
         f"  got: {path}\n"
-        "  try: save the image as PNG or JPEG"
+        "  try: save the image as PNG or JPEG, or leave it out"
     )
     with speaking("ko"):
         assert str(error) == (
-            "sumtoone이 읽는 이미지가 아닙니다 [photo-kind]\n"
+            "sumtoone이 읽는 이미지가 아닙니다 [image-kind]\n"
             "  기대한 것: PNG, JPEG, BMP, GIF, WEBP 가운데 하나\n"
             f"  받은 것: {path}\n"
-            "  해 볼 것: 이미지를 PNG나 JPEG로 저장하세요"
+            "  해 볼 것: 이미지를 PNG나 JPEG로 저장하거나 빼세요"
         )
     tiff = encoded(drawing(), "TIFF")
-    assert (refusal(tiff).code, refusal(tiff).got) == ("photo-kind", "<bytes>")
-    assert refusal(b"").code == "photo-kind"
+    assert (refusal(tiff).code, refusal(tiff).got) == ("image-kind", "<bytes>")
+    assert refusal(b"").code == "image-kind"
 
 
 @pytest.mark.parametrize(
@@ -371,17 +372,17 @@ def claiming(width: int, height: int) -> bytes:
 def test_more_pixels_than_are_decoded(width: int, height: int, size: str) -> None:
     error = refusal(claiming(width, height))
     assert str(error) == (
-        "The image has more pixels than sumtoone decodes [photo-pixels]\n"
+        "The image has more pixels than sumtoone decodes [image-pixels]\n"
         "  expected: at most 67108864 pixels\n"
         f"  got: {size} in <bytes>\n"
-        "  try: make the image smaller, or cut the digit out"
+        "  try: make the image smaller, or cut a part out"
     )
     with speaking("ko"):
         assert str(error) == (
-            "이미지의 픽셀이 sumtoone이 디코딩하는 한도보다 많습니다 [photo-pixels]\n"
+            "이미지의 픽셀이 sumtoone이 디코딩하는 한도보다 많습니다 [image-pixels]\n"
             "  기대한 것: 픽셀 67108864개 이하\n"
             f"  받은 것: <bytes>: {size}\n"
-            "  해 볼 것: 이미지를 줄이거나 숫자 부분만 잘라 내세요"
+            "  해 볼 것: 이미지를 줄이거나 일부만 잘라 내세요"
         )
 
 
@@ -390,14 +391,14 @@ def test_a_file_cut_short(kind: str) -> None:
     noisy = Image.effect_noise((300, 200), 60)
     content = encoded(noisy, kind)
     error = refusal(content[: len(content) // 2])
-    assert error.code == "photo-damaged"
+    assert error.code == "image-broken"
     assert error.message == "The image is damaged"
     assert error.expected == "a whole image"
     assert error.got.startswith("<bytes>: ")
     assert "\n" not in error.got
-    assert error.try_ == "fetch or save the image again"
+    assert error.try_ == "fetch or save the image again, or leave it out"
     with speaking("ko"):
-        assert (error.message, error.try_) == ("이미지가 손상되었습니다", "이미지를 다시 받거나 다시 저장하세요")
+        assert (error.message, error.try_) == ("이미지가 손상되었습니다", "이미지를 다시 받거나 다시 저장하거나 빼세요")
 
 
 def test_paths_that_lead_to_no_file(tmp_path: Path) -> None:
@@ -409,32 +410,32 @@ def test_paths_that_lead_to_no_file(tmp_path: Path) -> None:
     wanted = {
         tmp_path / "none.png": "data-missing-path",
         empty / "below.png": "data-missing-path",
-        tmp_path: "data-not-file",
-        pipe: "data-not-file",
+        tmp_path: "data-path-kind",
+        pipe: "data-path-kind",
         empty: "data-empty-file",
         sparse: "data-too-large",
-        Path("a\0b"): "data-unreachable",
-        Path("x" * 5000): "data-unreachable",
+        Path("a\0b"): "data-missing-path",
+        Path("x" * 5000): "data-missing-path",
     }
     assert {path: refusal(path).code for path in wanted} == wanted
-    assert refusal(tmp_path / "none.png").got == str(tmp_path / "none.png")
+    assert refusal(tmp_path / "none.png").got == f"{tmp_path / 'none.png'}: {os.strerror(errno.ENOENT)}"
 
 
 def test_what_is_no_image_at_all() -> None:
     with pytest.raises(DtypeError) as caught:
         prepare(np.zeros((28, 28)))  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "An image is a path, the bytes of a file or a Pillow image [photo-type]\n"
-        "  expected: str, Path, bytes or PIL.Image.Image\n"
+        "prepare does not take this as image [argument-type]\n"
+        "  expected: str | Path | bytes | PIL.Image.Image\n"
         "  got: ndarray\n"
-        "  try: for an array of pixels: PIL.Image.fromarray(pixels)"
+        "  try: PIL.Image.fromarray(pixels)"
     )
     with speaking("ko"):
         assert str(caught.value) == (
-            "이미지는 경로, 파일의 바이트 또는 Pillow 이미지여야 합니다 [photo-type]\n"
-            "  기대한 것: str, Path, bytes 또는 PIL.Image.Image\n"
+            "prepare는 이것을 image로 받지 않습니다 [argument-type]\n"
+            "  기대한 것: str | Path | bytes | PIL.Image.Image\n"
             "  받은 것: ndarray\n"
-            "  해 볼 것: 픽셀 배열이라면 PIL.Image.fromarray(pixels)를 쓰세요"
+            "  해 볼 것: PIL.Image.fromarray(pixels)"
         )
 
 

@@ -501,11 +501,11 @@ MISTAKES: dict[str, tuple[Callable[[], object], tuple[type, str]]] = {
         lambda: plots.digit_grid(pixels(2, 4), [0], DIGITS, (2, 2)),
         message(
             ShapeError,
-            "plot-labels",
-            "Each image needs one label",
+            "plot-shape",
+            "There are not as many labels as are to be drawn",
             "labels of shape (2,)",
             "labels of shape (1,)",
-            "take as many labels as inputs, from the same split",
+            "one label for each input, from the same split; one row of probabilities: run.probabilities(image)[0]",
         ),
     ),
     "label out of range": (
@@ -526,7 +526,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], tuple[type, str]]] = {
             "plot-images-dtype",
             "Images are numbers",
             "uint8 pixels, or floating-point ones",
-            "values of type <U1",
+            "<U1",
             "read the image as an array first, for instance numpy.asarray(image)",
         ),
     ),
@@ -550,11 +550,11 @@ MISTAKES: dict[str, tuple[Callable[[], object], tuple[type, str]]] = {
         lambda: plots.prediction(pixels(1, 4), shares(1, 2, 3), DIGITS, (2, 2)),
         message(
             ShapeError,
-            "plot-probabilities",
-            "Each class needs one probability",
+            "plot-shape",
+            "There are not as many probabilities as are to be drawn",
             "probabilities of shape (10,)",
             "probabilities of shape (3,)",
-            "give one row: run.probabilities(image)[0]",
+            "one label for each input, from the same split; one row of probabilities: run.probabilities(image)[0]",
         ),
     ),
     "logits": (

@@ -199,9 +199,9 @@ def test_documents_made_to_hurt_are_value_errors(name: str, value: object) -> No
 def test_it_is_not_fitted_on_what_makes_no_rows() -> None:
     rows = torch.tensor([[1.0, 2.0], [3.0, math.nan]])
     assert refusal(lambda: Preprocessing.fitted(rows)) == (
-        "data-npz-finite",
+        "data-finite",
         "finite numbers",
-        "nan in row 2, column 2 of inputs in Preprocessing.fitted",
+        "nan in row 2, column 2 of Preprocessing.fitted: inputs",
     )
     assert refusal(lambda: Preprocessing.fitted(torch.zeros(3)))[2] == "(3,)"
     assert refusal(lambda: Preprocessing.fitted(torch.zeros(3, 0)))[2] == "0"
@@ -226,7 +226,7 @@ def test_the_checks_hold_where_assertions_do_not() -> None:
         "dataset-tensor",
         "dataset-shape",
         "dataset-labels",
-        "data-npz-finite",
+        "data-finite",
         "dataset-labels",
     ]
 

@@ -7,17 +7,16 @@ from torch import Tensor
 
 from sumtoone.errors import DtypeError, ShapeError, SumtooneError, UsageError, raise_all
 from sumtoone.language import text
-from sumtoone.specification import did_you_mean
+from sumtoone.specification import not_among
 
 REDUCTIONS = ("mean", "sum", "none")
 
 
 def check_floating(function: str, argument: str, x: object) -> None:
     """Raise unless ``x`` is a tensor of floating-point numbers."""
-    if not isinstance(x, Tensor):
-        raise DtypeError("functional-tensor", function=function, argument=argument, kind=type(x).__name__)
-    if not x.is_floating_point():
-        raise DtypeError("functional-dtype", function=function, argument=argument, dtype=x.dtype)
+    if not isinstance(x, Tensor) or not x.is_floating_point():
+        given = x.dtype if isinstance(x, Tensor) else type(x).__name__
+        raise DtypeError("functional-tensor", function=function, argument=argument, given=given)
 
 
 def check_dimension(function: str, x: Tensor, dim: object) -> None:
@@ -36,12 +35,11 @@ def check_options(reduction: object, label_smoothing: object) -> None:
         return
     problems: list[SumtooneError] = []
     if reduction not in REDUCTIONS:
-        known = ", ".join(REDUCTIONS)
-        hint = did_you_mean(reduction, REDUCTIONS)
-        problems.append(UsageError("cross-entropy-reduction", given=repr(reduction)[:60], known=known, hint=hint))
+        problems.append(not_among("reduction", reduction, REDUCTIONS))
     number = isinstance(label_smoothing, int | float) and not isinstance(label_smoothing, bool)
     if not (number and 0 <= label_smoothing <= 1):  # type: ignore[operator]
-        problems.append(UsageError("cross-entropy-smoothing", given=repr(label_smoothing)[:60]))
+        fields = {"given": repr(label_smoothing)[:60], "wanted": "0 <= x <= 1", "example": 0.1}
+        problems.append(UsageError("number-range", name="label_smoothing", **fields))
     raise_all(problems)
 
 
@@ -96,9 +94,9 @@ def check_out(name: str, x: Tensor, out: object) -> Tensor:
     """Return ``out`` if a result like ``x`` can be written into it, and nobody wants its gradient."""
     if not isinstance(out, Tensor) or (out.dtype, out.device) != (x.dtype, x.device):
         given = f"{out.dtype}, {out.device}" if isinstance(out, Tensor) else type(out).__name__
-        raise DtypeError("functional-out-dtype", function=name, wanted=f"{x.dtype}, {x.device}", given=given)
+        raise DtypeError("functional-out", function=name, wanted=f"{x.dtype}, {x.device}", given=given)
     if out.shape != x.shape:
-        raise ShapeError("functional-out-shape", function=name, wanted=tuple(x.shape), given=tuple(out.shape))
+        raise ShapeError("functional-out", function=name, wanted=tuple(x.shape), given=tuple(out.shape))
     if torch.is_grad_enabled() and (x.requires_grad or out.requires_grad):
         raise UsageError("functional-out-gradient", function=name)
     return out

@@ -120,7 +120,7 @@ def restored(
     """
     if described["specification"] is not None:
         if network is not None and type(network) is not Network:
-            raise RunError("run-network-given", path=path, kind=class_name(network))
+            raise RunError("run-network-given", path=path, given=class_name(network))
         return _network(specification_of(described["specification"]), tensors)
     module = described["module"]
     given = needed(str(module["class"]), network, path)

@@ -21,7 +21,8 @@ from sumtoone import plots
 from sumtoone.data.named import SOURCES
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, TrainingError, UsageError
 from sumtoone.functional import cross_entropy
-from sumtoone.specification import did_you_mean
+from sumtoone.language import text
+from sumtoone.specification import not_among
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,10 +102,7 @@ def view_classify(img: Tensor, ps: Tensor, version: str = "MNIST") -> tuple[Axes
     10
     """
     if version not in _CLASSES:
-        known = ", ".join(_CLASSES)
-        raise UsageError(
-            "helper-version", given=repr(version)[:60], known=known, hint=did_you_mean(version, tuple(_CLASSES))
-        )
+        raise not_among("version", version, tuple(_CLASSES))
     picture = _picture(img)
     if picture.shape != (28, 28):
         raise ShapeError("helper-digit", shape=tuple(img.shape))
@@ -177,16 +175,17 @@ def test_network(net: nn.Module, trainloader: Iterable[Any]) -> bool:
     True
     """
     if not isinstance(net, nn.Module):
-        raise UsageError("helper-module", given=repr(net)[:60])
+        what = {"function": "test_network", "name": "net", "wanted": text("training.takes-network")}
+        raise UsageError("argument-type", **what, given=repr(net)[:60], hint="net = Network()")
     if not any(True for _ in net.parameters()):
-        raise UsageError("helper-no-parameters", kind=type(net).__name__)
+        raise UsageError("module-no-parameters", given=type(net).__name__)
     images, labels = _batch(trainloader)
     trial = copy.deepcopy(net).train()
     optimizer = torch.optim.SGD(trial.parameters(), lr=0.003)
     optimizer.zero_grad()
     loss = _loss(_forward(trial, images), images, labels)
     if not bool(torch.isfinite(loss)):
-        raise TrainingError("helper-loss", loss=float(loss.detach()))
+        raise TrainingError("helper-loss", given=float(loss.detach()))
     if loss.requires_grad:
         loss.backward()
     unreached = [name for name, value in trial.named_parameters() if value.requires_grad and value.grad is None]
@@ -202,8 +201,7 @@ test_network.__test__ = False  # type: ignore[attr-defined]  # a function for pe
 def _picture(image: object) -> NDArray[Any]:
     """Return one image as (H, W) or (H, W, 3), float or bytes; a flat one of a square number of values as a square."""
     if not isinstance(image, Tensor) or image.is_complex() or image.dtype == torch.bool:
-        kind = str(image.dtype) if isinstance(image, Tensor) else type(image).__name__
-        raise DtypeError("helper-image-dtype", kind=kind)
+        raise DtypeError("helper-image", given=image.dtype if isinstance(image, Tensor) else type(image).__name__)
     x = image.detach().cpu()
     while x.ndim > 2 and x.shape[0] == 1:
         x = x[0]
@@ -211,7 +209,7 @@ def _picture(image: object) -> NDArray[Any]:
     if x.shape in {(side * side,), (1, side * side)}:
         x = x.reshape(side, side)
     if x.numel() == 0 or not (x.ndim == 2 or (x.ndim == 3 and x.shape[0] == 3)):
-        raise ShapeError("helper-image", shape=tuple(image.shape))
+        raise ShapeError("helper-image", given=tuple(image.shape))
     x = x if x.dtype == torch.uint8 else x.float()
     return (x.permute(1, 2, 0) if x.ndim == 3 else x).numpy()
 
@@ -228,10 +226,11 @@ def _batch(loader: Iterable[Any]) -> tuple[Tensor, Tensor]:
     batch = next(iter(loader), None)
     pair = tuple(batch) if isinstance(batch, list | tuple) else ()
     if not (len(pair) == 2 and all(isinstance(part, Tensor) for part in pair)):
-        raise DataError("helper-batch", kind=type(batch).__name__, count=len(pair))
+        kinds = ", ".join(type(part).__name__ for part in pair[:9]) or "-"
+        raise DataError("helper-batch", given=f"{type(batch).__name__} ({kinds})")
     images, labels = pair
     if labels.ndim != 1 or labels.shape != images.shape[:1] or len(labels) == 0:
-        raise DataError("helper-batch-shapes", images=tuple(images.shape), labels=tuple(labels.shape))
+        raise DataError("helper-batch", given=f"images {tuple(images.shape)}, labels {tuple(labels.shape)}")
     return images, labels
 
 
@@ -243,11 +242,11 @@ def _forward(net: nn.Module, images: Tensor) -> Tensor:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ShapeError("helper-forward", kind=type(net).__name__, shape=shape, why=why) from error
+        raise ShapeError("module-forward", shape=shape, given=why) from error
     if not isinstance(output, Tensor):
-        raise DtypeError("helper-output-type", kind=type(output).__name__)
+        raise DtypeError("helper-output", shape=shape, given=type(output).__name__, rows=len(images))
     if output.shape != images.shape and (output.ndim != 2 or len(output) != len(images)):
-        raise ShapeError("helper-output", shape=shape, output=tuple(output.shape), rows=len(images))
+        raise ShapeError("helper-output", shape=shape, given=tuple(output.shape), rows=len(images))
     return output
 
 

@@ -10,8 +10,8 @@ from sumtoone.errors import UnavailableError
 
 
 @contextmanager
-def enough_memory() -> Iterator[None]:
-    """Raise :class:`UnavailableError` where what is done inside needs more memory than there is.
+def enough_memory(where: object = None) -> Iterator[None]:
+    """Raise :class:`UnavailableError` where what is done inside, or with what is read, needs more memory than there is.
 
     >>> try:
     ...     with enough_memory():
@@ -25,7 +25,7 @@ def enough_memory() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, UnavailableError) or not is_lack_of_memory(error):
             raise
-        raise lacking(error) from None
+        raise lacking(error, where) from None
 
 
 def is_lack_of_memory(error: BaseException) -> bool:
@@ -34,9 +34,10 @@ def is_lack_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or ("alloc" in said and "memory" in said)
 
 
-def lacking(error: BaseException) -> UnavailableError:
+def lacking(error: BaseException, where: object = None) -> UnavailableError:
     """Return the error of ours for a lack of memory, with what is free now: what would fit is less than that."""
-    what = (str(error) or "MemoryError").splitlines()[0]
+    said = (str(error) or "MemoryError").splitlines()[0]
+    what = said if where is None else f"{where}: {said}"
     try:
         free = f"{os.sysconf('SC_AVPHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**20:,.0f}"
     except (AttributeError, OSError, ValueError):  # pragma: no cover - not on every system

@@ -165,9 +165,9 @@ class Network(nn.Module):
             If the inputs are not floating-point.
         """
         if not x.is_floating_point():
-            raise DtypeError("network-dtype", kind=str(x.dtype))
+            raise DtypeError("network-dtype", given=str(x.dtype))
         if x.ndim == 0 or x.shape[-1] != self.specification.inputs:
-            raise ShapeError("network-shape", shape=tuple(x.shape), inputs=self.specification.inputs)
+            raise ShapeError("network-shape", given=tuple(x.shape), inputs=self.specification.inputs)
         activation = ACTIVATION_FUNCTIONS[self.specification.activation]
         *hidden_layers, output = self.layers
         for layer in hidden_layers:

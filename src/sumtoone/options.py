@@ -115,7 +115,7 @@ class TrainingOptions:
         try:
             options = cls(**{**before, **{name: value for name, value in given.items() if name in known}})
             if "momentum" in given and options.optimizer != "sgd":
-                problems.append(UsageError("training-momentum", given=options.optimizer))
+                problems.append(UsageError("training-momentum", given=f"optimizer={options.optimizer!r}"))
         except UsageError as error:
             problems += getattr(error, "problems", (error,))
         raise_all(problems)
@@ -182,21 +182,24 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
         value = getattr(options, name)
         # Nearness of spelling misleads here: "gpu" is near "cpu", "float64" near "bfloat16".
         hint = did_you_mean("" if name in ("device", "precision") else value, known)
-        check(name, isinstance(value, str) and value in known, "training-choice", known=", ".join(known), hint=hint)
+        check(name, isinstance(value, str) and value in known, "choice", known=", ".join(known), hint=hint)
     for name, (low, high) in COUNTS.items():
         value = getattr(options, name)
         left_out = value is None and name in ("early_stopping", "threads")
         check(name, left_out or is_whole(value, low, high), "training-count", low=low, high=f"{high:,}")
-    check("lr", options.lr is None or _is_number(options.lr, lambda lr: lr > 0), "training-positive")
-    decay = options.weight_decay
-    check("weight_decay", decay is None or _is_number(decay, lambda value: value >= 0), "training-not-negative")
+    lr, decay = options.lr, options.weight_decay
+    right = lr is None or _is_number(lr, lambda value: value > 0)
+    check("lr", right, "number-range", wanted="x > 0", example=0.01)
+    right = decay is None or _is_number(decay, lambda value: value >= 0)
+    check("weight_decay", right, "number-range", wanted="x >= 0", example=0)
     for name in ("momentum", "label_smoothing"):
-        check(name, _is_number(getattr(options, name), lambda share: 0 <= share < 1), "training-share")
-    check("nesterov", isinstance(options.nesterov, bool), "training-choice", known="True, False", hint="nesterov=True")
+        right = _is_number(getattr(options, name), lambda share: 0 <= share < 1)
+        check(name, right, "number-range", wanted="0 <= x < 1", example=0)
+    check("nesterov", isinstance(options.nesterov, bool), "choice", known="True, False", hint="nesterov=True")
     if options.nesterov is True:
         moves = options.momentum != 0
-        check("nesterov", moves, "training-nesterov")
-        check("nesterov", not moves or options.optimizer == "sgd", "training-nesterov-sgd")
+        given = f"optimizer={quoted(options.optimizer)}" if moves else "momentum=0"
+        check("nesterov", moves and options.optimizer == "sgd", "training-momentum", given=f"nesterov=True, {given}")
     return found
 
 

@@ -123,14 +123,13 @@ def _decoded(
         return _read(BytesIO(image), name, mode, work, paper)
     if isinstance(image, Image.Image):
         return _read(image, name, mode, work, paper)
-    raise DtypeError("photo-type", kind=type(image).__name__)
+    what = {"function": "prepare", "name": "image", "wanted": "str | Path | bytes | PIL.Image.Image"}
+    raise DtypeError("argument-type", **what, given=type(image).__name__, hint="PIL.Image.fromarray(pixels)")
 
 
 def _read(source: BinaryIO | Image.Image, name: str, mode: str, work: int, paper: int | None) -> Image.Image:
-    with images.decoding(name, images.Codes("photo-kind", "photo-damaged", "photo-pixels")):
-        opened = source if isinstance(source, Image.Image) else images.opened(source)
-        if opened is None:
-            raise DataError("photo-kind", path=name, kinds=", ".join(KINDS))
+    with images.decoding(name):
+        opened = source if isinstance(source, Image.Image) else images.opened(source, name)
         images.check_size(opened.size)
         if opened is not source:
             # A JPEG is decoded at a half, a quarter or an eighth of its size for next to nothing.

@@ -32,7 +32,13 @@ def as_path(given: object) -> Path:
     """Return what a caller names a folder by as a path; :class:`UsageError` if it is none."""
     if isinstance(given, str) or (isinstance(given, os.PathLike) and isinstance(os.fspath(given), str)):
         return Path(given)
-    raise UsageError("run-path", given=repr(given), kind=type(given).__name__)
+    what = {
+        "function": "sumtoone",
+        "name": "path",
+        "wanted": "str | Path",
+        "given": f"{given!r} ({type(given).__name__})",
+    }
+    raise UsageError("argument-type", **what, hint="open_run('runs/first'), fit(…, out='runs/first')")
 
 
 @contextmanager
@@ -58,7 +64,7 @@ def new_folder(path: str | Path | None) -> Iterator[Path | None]:
             with told(folder):
                 occupied = any(entry.name != _LOCK for entry in folder.iterdir())
             if occupied:
-                raise RunError("run-exists", path=str(path))
+                raise RunError("run-exists", given=str(path))
             yield folder
     except BaseException:
         with suppress(OSError):
@@ -99,7 +105,7 @@ def held(folder: Path, *, wait: bool = False) -> Iterator[None]:
         try:
             lock.acquire()
         except Timeout:
-            raise RunError("run-in-use", path=str(folder)) from None
+            raise RunError("run-in-use", given=str(folder)) from None
     try:
         yield
     finally:
@@ -116,7 +122,7 @@ def told(folder: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise RunError("run-folder", path=str(folder), why=why) from None
+        raise RunError("run-folder", given=f"{folder}: {why}") from None
 
 
 def remove_parts(folder: Path) -> None:
@@ -133,7 +139,7 @@ def exists(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except (OSError, ValueError) as error:
-        raise RunError("run-unreadable", path=str(path), why=getattr(error, "strerror", None) or str(error)) from None
+        raise RunError("run-unreadable", given=f"{path}: {getattr(error, 'strerror', None) or error}") from None
     return True
 
 
@@ -158,4 +164,4 @@ def unreadable(path: Path, error: OSError | ValueError) -> RunError:
     """Return the error for a file that did not come: damage is one thing, a permission another."""
     missing = isinstance(error, FileNotFoundError | NotADirectoryError | ValueError)
     why = getattr(error, "strerror", None) or str(error)
-    return RunError("run-damaged" if missing else "run-unreadable", path=str(path), why=why)
+    return RunError("run-damaged" if missing else "run-unreadable", given=f"{path}: {why}")

@@ -35,7 +35,7 @@ def write(run: Run, folder: Path) -> None:
     try:
         History.from_json(run.history.to_json())
     except ValueError as error:
-        raise RunError("run-history", why=str(error)) from None
+        raise RunError("run-history", given=str(error)) from None
     with told(folder):
         weights = tensors_to_bytes(run.network.state_dict())
         digests = {
@@ -84,7 +84,7 @@ def read(folder: Path, network: nn.Module | None) -> dict[str, Any]:
     """
     if not exists(folder / "run.json"):
         code = "run-unfinished" if exists(folder / "checkpoints") else "run-missing"
-        raise RunError(code, path=str(folder))
+        raise RunError(code, given=str(folder))
     document = read_document(folder)
     if document.get("format") not in _KNOWN:
         raise RunError("run-format", path=str(folder), given=document.get("format"), known=FORMAT)
@@ -95,7 +95,7 @@ def read(folder: Path, network: nn.Module | None) -> dict[str, Any]:
     except Exception as error:
         # Whatever is in a file whose digest somebody put right: what reading it raises is open-ended.
         said = error.message if isinstance(error, SumtooneError) else str(error) or type(error).__name__
-        raise RunError("run-damaged", path=str(folder / "run.json"), why=said.splitlines()[0]) from None
+        raise RunError("run-damaged", given=f"{folder / 'run.json'}: {said.splitlines()[0]}") from None
 
 
 def read_document(folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sumtoone.description import check_keepable
 from sumtoone.errors import ShapeError, UsageError
 from sumtoone.functional import softmax
 from sumtoone.history import History
+from sumtoone.language import text
 from sumtoone.memory import enough_memory
 from sumtoone.network import Network, evaluating, forward_pass, input_kind
 from sumtoone.options import TrainingOptions
@@ -203,5 +204,7 @@ def open_run(path: str | Path, network: nn.Module | None = None) -> Run:
     """
     folder = as_path(path)
     if network is not None and not isinstance(network, nn.Module):
-        raise UsageError("run-network", kind=type(network).__name__)
+        what = {"function": "open_run", "name": "network", "wanted": text("training.takes-network")}
+        hint = "open_run(path, network=MyNetwork())"
+        raise UsageError("argument-type", **what, given=type(network).__name__, hint=hint)
     return Run(**run_format.read(folder, network))

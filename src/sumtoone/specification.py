@@ -136,6 +136,12 @@ def did_you_mean(given: object, known: Sequence[str]) -> str:
     return text("specification.choose-one", known=listed(known))
 
 
+def not_among(name: str, given: object, known: Sequence[str]) -> UsageError:
+    """Return the error for an argument that is none of those known."""
+    shown = printable(quoted(given), 60)
+    return UsageError("choice", name=name, given=shown, known=", ".join(known), hint=did_you_mean(given, known))
+
+
 def _parse(given: str) -> tuple[int, ...]:
     string = given.strip()
     if not string:
@@ -143,7 +149,7 @@ def _parse(given: str) -> tuple[int, ...]:
     parts = [part.strip() for part in string.translate(_DASHES).split("-")]
     if len(parts) > MOST_SIZES:
         # One complaint for a million dashes, not a million.
-        raise SpecificationError("specification-deep", limit=MOST_SIZES, count=len(parts))
+        raise _too_large("sizes", len(parts))
     problems: list[SpecificationError] = []
     for place, part in enumerate(parts, start=1):
         if not part:
@@ -181,7 +187,7 @@ def _size_problems(sizes: tuple[int, ...]) -> list[SpecificationError]:
     if len(sizes) == 1:
         return [SpecificationError("specification-short", given=given)]
     if len(sizes) > MOST_SIZES:
-        return [SpecificationError("specification-deep", limit=MOST_SIZES, count=len(sizes))]
+        return [_too_large("sizes", len(sizes))]
     problems = [
         SpecificationError("specification-size", size=size, place=place, limit=LARGEST_SIZE, given=given)
         for place, size in enumerate(sizes, start=1)
@@ -191,18 +197,22 @@ def _size_problems(sizes: tuple[int, ...]) -> list[SpecificationError]:
         problems.append(SpecificationError("specification-classes", given=given))
     count = sum((before + 1) * after for before, after in pairwise(sizes))
     if not problems and count > MOST_PARAMETERS:
-        problems.append(SpecificationError("specification-parameters", count=count, limit=MOST_PARAMETERS, given=given))
+        problems.append(_too_large("parameters", count))
     return problems
+
+
+def _too_large(what: str, count: int) -> SpecificationError:
+    given = text(f"specification.{what}", count=f"{count:,}")
+    return SpecificationError("specification-large", sizes=MOST_SIZES, parameters=f"{MOST_PARAMETERS:,}", given=given)
 
 
 def _activation_problems(activation: object) -> list[UsageError]:
     if isinstance(activation, str) and activation in ACTIVATIONS:
         return []
-    hint = did_you_mean(activation, ACTIVATIONS)
-    return [UsageError("activation-unknown", given=quoted(activation), known=", ".join(ACTIVATIONS), hint=hint)]
+    return [not_among("activation", activation, ACTIVATIONS)]
 
 
 def _dropout_problems(dropout: object) -> list[UsageError]:
     if isinstance(dropout, int | float) and not isinstance(dropout, bool) and 0 <= dropout < 1:
         return []
-    return [UsageError("dropout-range", given=quoted(dropout))]
+    return [UsageError("number-range", name="dropout", given=quoted(dropout), wanted="0 <= x < 1", example=0.2)]

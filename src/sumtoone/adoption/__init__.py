@@ -20,6 +20,7 @@ from sumtoone.adoption.reading import Chain, read
 from sumtoone.adoption.recording import evaluating, record
 from sumtoone.errors import DtypeError, ShapeError, UsageError
 from sumtoone.functional import ACTIVATION_FUNCTIONS, softmax
+from sumtoone.language import text
 from sumtoone.specification import Specification
 
 __all__ = ["Adopted", "adopt"]
@@ -106,7 +107,9 @@ def _copied(tensor: Tensor) -> Tensor:
 def _check_module(module: nn.Module) -> torch.dtype:
     """Return the one dtype of the parameters, float32 or float64."""
     if not isinstance(module, nn.Module):
-        raise UsageError("adopt-type", kind=_kind(module))
+        what = {"function": "Network.from_module", "name": "module", "wanted": text("training.takes-network")}
+        hint = "Network.from_module(MyNetwork(), rows)"
+        raise UsageError("argument-type", **what, given=_kind(module), hint=hint)
     parameters = dict(module.named_parameters())
     for name, parameter in parameters.items():
         if is_lazy(parameter):
@@ -117,7 +120,7 @@ def _check_module(module: nn.Module) -> torch.dtype:
     if len(taken) > 1:
         raise UsageError("adopt-inputs", names=", ".join(taken), count=len(taken))
     if not parameters:
-        raise UsageError("adopt-no-parameters", name=type(module).__name__)
+        raise UsageError("module-no-parameters", given=type(module).__name__)
     return torch.float64 if any(p.dtype == torch.float64 for p in parameters.values()) else torch.float32
 
 
@@ -133,21 +136,21 @@ def _required(module: nn.Module) -> list[str]:
 
 def _check_example(example_input: Tensor) -> Tensor:
     if not isinstance(example_input, Tensor):
-        raise DtypeError("adopt-example-type", kind=_kind(example_input))
+        raise DtypeError("adopt-example", given=_kind(example_input))
     if not example_input.is_floating_point():
-        raise DtypeError("adopt-example-type", kind=str(example_input.dtype))
+        raise DtypeError("adopt-example", given=example_input.dtype)
     if example_input.ndim < 2 or not example_input.numel():
-        raise ShapeError("adopt-example", shape=tuple(example_input.shape))
+        raise ShapeError("adopt-example", given=tuple(example_input.shape))
     return example_input
 
 
 def _check_output(output: Any, rows: int) -> Tensor:
     if not isinstance(output, Tensor):
-        raise UsageError("adopt-output", kind=_kind(output))
+        raise UsageError("adopt-output", given=_kind(output), rows=rows)
     if tuple(output.shape) in ((rows,), (rows, 1)):
-        raise ShapeError("adopt-one-output", shape=tuple(output.shape))
+        raise ShapeError("adopt-one-output", given=tuple(output.shape))
     if output.ndim != 2 or len(output) != rows:
-        raise ShapeError("adopt-output-shape", shape=tuple(output.shape), rows=rows)
+        raise ShapeError("adopt-output", given=tuple(output.shape), rows=rows)
     return output
 
 
@@ -160,7 +163,7 @@ def _check_gradient(output: Tensor) -> None:
             continue
         seen.add(node)
         if isinstance(node, BackwardCFunction):
-            raise UsageError("adopt-custom", name=type(node).__name__.removesuffix("Backward"))
+            raise UsageError("adopt-custom", given=type(node).__name__.removesuffix("Backward"))
         waiting.extend(parent for parent, _ in node.next_functions)
 
 

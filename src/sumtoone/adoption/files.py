@@ -61,7 +61,7 @@ def _pick(file: ModuleType, name: str, path: Path) -> nn.Module | type[nn.Module
     found = vars(file)[name]
     if isinstance(found, nn.Module) or (isinstance(found, type) and issubclass(found, nn.Module)):
         return found
-    raise UsageError("adopt-not-module", name=name, kind=type(found).__name__, path=path.name)
+    raise UsageError("adopt-not-module", name=name, given=type(found).__name__, path=path.name)
 
 
 def _run(path: Path) -> ModuleType:
@@ -69,23 +69,22 @@ def _run(path: Path) -> ModuleType:
         there = path.is_file()
     except OSError as error:
         # A name longer than names may be; a folder that is somebody else's.
-        raise DataError("adopt-file", path=f"{path}: {error.strerror}") from None
+        raise DataError("adopt-file", given=f"{path}: {error.strerror}") from None
     if not there:
-        raise DataError("adopt-file", path=str(path))
+        raise DataError("adopt-file", given=str(path))
     specification = importlib.util.spec_from_file_location(f"sumtoone_adopted_{path.stem}", path.resolve())
     if specification is None or specification.loader is None:
-        raise DataError("adopt-file", path=str(path))
+        raise DataError("adopt-file", given=str(path))
     file = importlib.util.module_from_spec(specification)
     with _as_script(path, file):
         try:
             specification.loader.exec_module(file)
         except SyntaxError as error:
-            raise DataError(
-                "adopt-syntax", path=error.filename or str(path.resolve()), line=error.lineno, why=error.msg
-            ) from None
+            line = f"{Path(error.filename).name if error.filename else path.name}:{error.lineno}"
+            raise DataError("adopt-import", path=path, line=line, why=f"SyntaxError: {error.msg}") from None
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {_first_line(error)}"
-            raise DataError("adopt-import", path=path.name, why=why, line=_line(error, path)) from None
+            raise DataError("adopt-import", path=path, why=why, line=_line(error, path)) from None
     return file
 
 

@@ -55,7 +55,7 @@ def read(recording: Recording, output_NK: Tensor, parameters: Mapping[int, str],
         if name is None:
             raise _unknown(recording, layer)
     if len(set(found)) > 1:
-        raise UsageError("adopt-mixed", found=", ".join(map(str, found)))
+        raise UsageError("adopt-mixed", given=", ".join(map(str, found)))
     activation = str(found[0]) if found else "relu"
     ending = _ending(recording, last, rows)
     return Chain(

@@ -162,7 +162,7 @@ def _usage_error(error: typer.TyperException, words: Sequence[str]) -> UsageErro
         case "NoSuchOption":
             option = str(getattr(error, "option_name", ""))
             known = [name for item in (context.command.params if context else []) for name in item.opts]
-            return UsageError("option-unknown", option=option, command=command, hint=did_you_mean(option, known))
+            return UsageError("word-unknown", given=option, command=command, hint=did_you_mean(option, known))
         case "MissingParameter" if parameter is not None:
             return UsageError("argument-missing", name=_shown(parameter), command=command)
         case "BadParameter" if parameter is not None:
@@ -171,14 +171,14 @@ def _usage_error(error: typer.TyperException, words: Sequence[str]) -> UsageErro
             fields = {"given": given or message, "wanted": wanted, "command": command}
             return UsageError("argument-value", name=_shown(parameter), **fields)
         case "BadOptionUsage":
-            return UsageError("option-value", option=getattr(error, "option_name", ""), command=command)
+            return UsageError("argument-missing", name=getattr(error, "option_name", ""), command=command)
         case _ if context is not None and (unknown := re.match("No such command '(.+?)'", message)):
             hint = did_you_mean(unknown[1], context.command.list_commands(context))
-            return UsageError("verb-unknown", given=unknown[1], command=command, hint=hint)
+            return UsageError("word-unknown", given=unknown[1], command=command, hint=hint)
         case _ if extra := re.match(r"Got unexpected extra argument\S* \((.+)\)", message):
             return UsageError("argument-extra", given=extra[1], command=command)
         case _:
-            return UsageError("usage", what=message, command=command)
+            return UsageError("usage", given=message, command=command)
 
 
 def _verb_in(words: Sequence[str]) -> str:

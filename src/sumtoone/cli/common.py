@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from sumtoone.errors import SeveralErrors, SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, entries, language, speak, text
 from sumtoone.language.lines import broken, cells
-from sumtoone.specification import did_you_mean
+from sumtoone.specification import not_among
 from sumtoone.storage import json_line
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def _choose_language(name: str | None) -> str | None:
     if name is not None and name not in LANGUAGES:
-        raise UsageError("language-unknown", given=name, hint=did_you_mean(name, LANGUAGES))
+        raise not_among("--lang", name, LANGUAGES)
     if name is not None:
         speak(name)
     return name
@@ -51,7 +51,7 @@ NetworkFile = Annotated[str | None, typer.Option("--network", metavar="FILE.py:N
 # --- the voice
 
 _NARROWEST = 24
-_OPTION_CODES = tuple(f"training-{what}" for what in ("choice", "count", "positive", "not-negative", "share"))
+_OPTION_CODES = ("choice", "number-range", "training-count", "split-needed")
 
 
 @dataclass(frozen=True)
@@ -167,8 +167,10 @@ def on_command_line(error: SumtooneError) -> SumtooneError:
     if isinstance(error, SeveralErrors):
         problems = tuple(map(on_command_line, error.problems))
         return SeveralErrors(error.code, **{**error.fields, "problems": problems})
-    if error.code in _OPTION_CODES:
-        return type(error)(error.code, **{**error.fields, "name": option(str(error.fields["name"]))})
+    name = str(error.fields.get("name"))
+    # Not what is an option already, nor a variable of the environment.
+    if error.code in _OPTION_CODES and name.isidentifier() and name.islower():
+        return type(error)(error.code, **{**error.fields, "name": option(name)})
     return error
 
 

@@ -12,7 +12,7 @@ from sumtoone.errors import DataError, UsageError
 from sumtoone.language import text
 from sumtoone.language.display import printable
 from sumtoone.language.lines import broken
-from sumtoone.specification import did_you_mean
+from sumtoone.specification import did_you_mean, not_among
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +91,7 @@ def show(
 ) -> None:
     """Describe a data set, and picture some rows of it."""
     if split not in SPLITS:
-        raise UsageError("source-split", given=split[:60], hint=did_you_mean(split[:60], SPLITS))
+        raise not_among("--split", split, SPLITS)
     from sumtoone.data import load
 
     check_label(label, data)
@@ -101,7 +101,7 @@ def show(
         raise UsageError("source-no-pictures", name=dataset.name, features=dataset.features)
     chosen: Split = getattr(dataset, split)
     if not len(chosen):
-        raise DataError("source-split-empty", split=split, name=dataset.name)
+        raise DataError("split-empty", given=f"{dataset.name}: {split}")
     shown = _sample(chosen, rows * columns, seed)
     if out is not None:
         from sumtoone import plots

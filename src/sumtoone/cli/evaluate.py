@@ -12,7 +12,7 @@ from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, check_l
 from sumtoone.errors import DataError, UsageError
 from sumtoone.language import text
 from sumtoone.language.lines import listed
-from sumtoone.specification import did_you_mean
+from sumtoone.specification import not_among
 
 if TYPE_CHECKING:
     from sumtoone.data import Dataset
@@ -38,7 +38,7 @@ def evaluate(
 ) -> None:
     """Judge a run on the rows of a split, and draw what was found."""
     if split is not None and split not in SPLITS:
-        raise UsageError("source-split", given=split[:60], hint=did_you_mean(split[:60], SPLITS))
+        raise not_among("--split", split, SPLITS)
     voice = Voice(as_json, quiet)
     voice.begin(text("cli.evaluate.begin", run=run))
     from sumtoone.evaluation import evaluate as judge
@@ -87,11 +87,11 @@ def _comparable(run: Run, dataset: Dataset) -> Dataset:
     places = {name: place for place, name in enumerate(run.classes)}
     unknown = [name for name in dataset.classes if name not in places]
     if unknown:
-        raise DataError("evaluate-classes", unknown=listed(unknown), known=listed(run.classes))
+        raise DataError("evaluate-classes", given=listed(unknown), known=listed(run.classes))
     kinds = text("cli.evaluate.floats"), text("cli.evaluate.bytes")
     trained, given = run.preprocessing.divisor != 1, dataset.train.inputs.dtype == torch.uint8
     if trained != given:
-        raise DataError("evaluate-scale", expected=kinds[trained], got=kinds[given])
+        raise DataError("evaluate-scale", expected=kinds[trained], given=kinds[given])
     numbers = torch.tensor([places[name] for name in dataset.classes])
     parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
     parts = {part: Split(rows.inputs, numbers[rows.labels], rows.columns) for part, rows in parts.items()}
@@ -114,7 +114,7 @@ def _draw(voice: Voice, run: Run, report: Report, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError("plot-unwritable", path=folder, why=error.strerror or str(error)) from None
+        raise UsageError("plot-unwritable", given=f"{folder}: {error.strerror or error}") from None
     pictures = {
         "confusion.png": plots.confusion_matrix(report),
         "reliability.png": plots.reliability_diagram(report),

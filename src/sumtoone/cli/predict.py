@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, opened, warn
-from sumtoone.errors import DataError
+from sumtoone.errors import DataError, UnavailableError
 from sumtoone.language import text
 from sumtoone.language.display import printable
 
@@ -42,7 +42,7 @@ def predict(
         target = plot.with_stem(f"{plot.stem}-{number}") if plot is not None and len(images) > 1 else plot
         try:
             _answer(voice, asked, image, image_shape, digits, target, bars=len(images) <= _MOST_WITH_BARS)
-        except DataError as error:
+        except (DataError, UnavailableError) as error:
             code = error.exit_code
             voice.emit({"path": image, "error": error.to_json()})
             warn(f"sumtoone: {error}")

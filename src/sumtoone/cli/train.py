@@ -116,7 +116,8 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     check_label(task.label, data)
     dataset = load(data, label=task.label or "label")
     if task.judged and not len(dataset.test):
-        raise DataError("train-no-test", name=dataset.name, rows=len(dataset.train))
+        what = {"split": "test", "data": dataset.name, "rows": len(dataset.train)}
+        raise DataError("split-needed", name="--test, --plots", **what)
     described = sizes or f"{dataset.features}-128-64-{len(dataset.classes)}"
     if in_file:
         network = _from_file(voice, described, dataset, options)

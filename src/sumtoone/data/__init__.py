@@ -73,7 +73,8 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label", whole: b
     (torch.Size([3500, 784]), torch.uint8, ('0', '1', '2'))
     """
     if not isinstance(label, str):
-        raise DtypeError("source-type", wanted="label: str", kind=type(label).__name__)
+        what = {"function": "load", "name": "label", "wanted": "str", "given": type(label).__name__}
+        raise DtypeError("argument-type", **what, hint="load('flowers.csv', label='species')")
     if isinstance(name_or_path, str) and name_or_path in named.names():
         read = replace(_read_name(name_or_path), source=name_or_path, label=label)
         return read.whole() if whole else read
@@ -95,7 +96,8 @@ def _path(given: object) -> Path:
     except TypeError:
         path = None
     if not isinstance(path, str):
-        raise DtypeError("source-type", wanted="str | Path", kind=type(given).__name__)
+        what = {"function": "load", "name": "name_or_path", "wanted": "str | Path", "given": type(given).__name__}
+        raise DtypeError("argument-type", **what, hint="Dataset.from_arrays(x, y), load(str(path))")
     return cache.expanded(path)
 
 
@@ -108,7 +110,7 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: boo
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         path.stat()
     except PermissionError:
-        raise DataError("data-permission", path=path) from None
+        raise DataError("data-permission", given=path) from None
     except (OSError, ValueError) as error:
         raise _nothing_there(given, error) from None
     if path.is_dir():
@@ -121,7 +123,7 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: boo
         return npz.read(path, whole=whole)
     if tables.is_table(path):
         return tables.read(path, label=label, whole=whole)
-    raise DataError("source-kind", path=path)
+    raise DataError("source-kind", given=path)
 
 
 def _nothing_there(given: str | os.PathLike[str], error: OSError | ValueError) -> DataError:
@@ -129,5 +131,6 @@ def _nothing_there(given: str | os.PathLike[str], error: OSError | ValueError) -
     word = str(given)
     if isinstance(given, str) and word and Path(word).name == word and not Path(word).suffix:
         return DataError("source-unknown", given=word, hint=did_you_mean(word[:60], named.names()))
-    what = error.strerror if isinstance(error, OSError) else str(error)
-    return DataError("source-missing", path=word, what=what)
+    from sumtoone.data import limits
+
+    return limits.missing(word, error)

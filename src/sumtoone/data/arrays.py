@@ -12,13 +12,14 @@ from sumtoone.data import conversion
 from sumtoone.data.dataset import Dataset, checked_classes
 from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
 from sumtoone.errors import DataError, UsageError
+from sumtoone.memory import enough_memory
 
 
 def read(
     x: object, y: object, *, validation: object, test: object, name: str, classes: Sequence[str] | None
 ) -> Dataset:
     """Return the data set of arrays, as :meth:`Dataset.from_arrays` says."""
-    try:
+    with enough_memory(name):
         columns = conversion.names(x)
         arrays, targets = {"x": conversion.plain(x)}, {}
         labels, names = _numbered(y, classes, f"{name}: y")
@@ -38,14 +39,12 @@ def read(
         inputs, image_shape = rows.pop("x")
         for key, (values, _) in rows.items():
             if values.dtype != inputs.dtype:
-                raise DataError("data-npz-types", path=name, key=key, kind=values.dtype, train=inputs.dtype)
+                raise DataError("data-shapes", name=name, part=key[:-2], train=inputs.dtype, other=values.dtype)
         # Rows that nobody else can write to; what is cut from them is a copy.
         pairs: dict[str, Pair] = {"train": (inputs if len(targets) < 2 else _own(inputs, arrays["x"]), labels)}
         for part, numbers in targets.items():
             pairs[part] = _own(rows[f"{part} x"][0], arrays[f"{part} x"]), numbers
         return assemble(name, pairs, classes=names, image_shape=image_shape, columns=columns)
-    except MemoryError:
-        raise DataError("data-memory", path=name) from None
 
 
 def _own(values: NDArray[Any], given: NDArray[Any]) -> NDArray[Any]:
@@ -56,7 +55,7 @@ def _pair(part: str, pair: Any) -> tuple[object, object]:
     try:
         x, y = pair
     except (TypeError, ValueError):
-        raise UsageError("array-pair", part=part, kind=conversion.described(pair)) from None
+        raise UsageError("array-pair", part=part, given=conversion.described(pair)) from None
     return x, y
 
 

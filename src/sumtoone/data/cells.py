@@ -122,7 +122,7 @@ def numbers(path: Path, name: str, before: int, column: Any, mark: str = POINT) 
             place = _first_unread(column, mark)
             if place is not None:
                 value = column[place].as_py()
-                error = refuse("data-table-missing" if value.strip() in MISSING else "data-table-text", place)
+                error = refuse("data-table-missing" if value.strip() in MISSING else "data-table-type", place)
                 # How all of the file is written must then be found first.
                 error.fields["comma"] = mark == POINT and bool(_WITH_COMMA.match(value))
                 raise error from None
@@ -132,7 +132,7 @@ def numbers(path: Path, name: str, before: int, column: Any, mark: str = POINT) 
         # What float32 cannot hold becomes infinite, and is then found.
         finite = np.isfinite(values.astype(np.float32))
     if not finite.all():
-        raise refuse("data-table-finite", int(finite.argmin()))
+        raise refuse("data-finite", int(finite.argmin()))
     if pyarrow.types.is_string(column.type) and np.abs(values).max(initial=0) >= _WHOLE:
         _check_identifiers(path, name, column, values)
     return values

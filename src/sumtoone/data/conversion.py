@@ -51,7 +51,7 @@ def plain(value: object) -> NDArray[Any]:
         raise ShapeError("array-ragged", kind=type(value).__name__) from None
     except Exception:
         # What other libraries raise on the way is open-ended.
-        raise DtypeError("array-kind", kind=type(value).__name__) from None
+        raise DtypeError("array-kind", given=type(value).__name__) from None
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
@@ -200,7 +200,7 @@ def _converted(value: Any) -> NDArray[Any]:
 
 def _from_tensor(tensor: Tensor) -> NDArray[Any]:
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-        raise DtypeError("array-kind", kind=described(tensor))
+        raise DtypeError("array-kind", given=described(tensor))
     tensor = tensor.detach().resolve_conj().resolve_neg().cpu()
     try:
         return tensor.numpy()
@@ -240,14 +240,14 @@ def _as_float(values: NDArray[Any], place: object, key: str, *, wide: bool) -> N
     if values.dtype.kind == "O":
         values = _from_objects(values, place, key)
     if values.dtype.kind not in "biuf":
-        raise DtypeError("array-kind", kind=f"{values.dtype} in {key}")
+        raise DtypeError("array-kind", given=f"{values.dtype} in {key}")
     with np.errstate(over="ignore", under="ignore"):
         # What float32 cannot hold becomes infinite, and is then found.
         converted: NDArray[np.float32] = values.astype(np.float32, copy=False)
     found = not_finite(converted)
     if found is not None:
         row, column = found
-        raise DataError("data-npz-finite", path=place, key=key, row=row + 1, column=column + 1, value=values[found])
+        raise DataError("data-finite", path=f"{place}: {key}", row=row + 1, column=column + 1, value=values[found])
     if holds(values.dtype):
         return converted.astype(np.float64) if wide else converted
     far = far_columns(values)
@@ -322,10 +322,10 @@ def _from_objects(values: NDArray[Any], place: object, key: str) -> NDArray[Any]
         row, column = divmod(number, values.shape[1])
         if not isinstance(value, numbers.Real | decimal.Decimal | None):
             kind = f"{type(value).__name__} in row {row + 1}, column {column + 1} of {key}"
-            raise DtypeError("array-kind", kind=kind)
+            raise DtypeError("array-kind", given=kind)
         try:
             flat[number] = float(value)  # type: ignore[arg-type]
         except (OverflowError, TypeError, ValueError):
-            where = {"path": place, "key": key, "row": row + 1, "column": column + 1}
-            raise DataError("data-npz-finite", **where, value=value) from None
+            where = {"path": f"{place}: {key}", "row": row + 1, "column": column + 1}
+            raise DataError("data-finite", **where, value=value) from None
     return flat.reshape(values.shape)

@@ -53,8 +53,8 @@ class Split:
         found = conversion.not_finite(self.inputs.numpy()) if self.inputs.is_floating_point() else None
         if found is not None:
             row, column = found
-            where = {"path": "Split", "key": "inputs", "row": row + 1, "column": column + 1}
-            raise DataError("data-npz-finite", **where, value=float(self.inputs[found]))
+            where = {"path": "Split: inputs", "row": row + 1, "column": column + 1}
+            raise DataError("data-finite", **where, value=float(self.inputs[found]))
         if self.columns is not None:
             object.__setattr__(self, "columns", checked_columns(self.columns, shapes[0][1]))
 
@@ -173,8 +173,7 @@ class Dataset:
         if split.inputs.shape[1] != inputs.shape[1]:
             raise DataError("data-shapes", name=name, part=part, train=inputs.shape[1], other=split.inputs.shape[1])
         if split.inputs.dtype != inputs.dtype:
-            kinds = {"kind": split.inputs.dtype, "train": inputs.dtype}
-            raise DataError("data-npz-types", path=name, key=f"{part}.inputs", **kinds)
+            raise DataError("data-shapes", name=name, part=part, train=inputs.dtype, other=split.inputs.dtype)
         if split.columns != self.train.columns:
             conversion.places(split.columns or (), self.train.columns or ())
             object.__setattr__(self, part, split.in_order(self.train.columns))

@@ -99,10 +99,10 @@ def fetch(
                 if reasons:
                     wanted = ", ".join(file.name for file in missing())
                     raise UnavailableError(
-                        "source-unreachable", file=file.name, files=wanted, folder=folder, reasons="; ".join(reasons)
+                        "source-unreachable", file=file.name, files=wanted, folder=folder, given="; ".join(reasons)
                     )
     except OSError as error:
-        raise UnavailableError("source-cache", folder=folder, what=error.strerror or str(error)) from None
+        raise UnavailableError("source-cache", given=f"{folder}: {error.strerror or error}") from None
 
 
 def _alone(folder: Path) -> AbstractContextManager[object]:

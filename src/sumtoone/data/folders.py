@@ -59,7 +59,7 @@ def _parts(path: Path) -> dict[str, Path]:
     for name, folder in parts.items():
         if name not in PARTS:
             hint = did_you_mean(name, PARTS)
-            raise DataError("data-folder-part", path=folder, parts=", ".join(PARTS), hint=hint)
+            raise DataError("data-folder-part", given=folder, parts=", ".join(PARTS), hint=hint)
     return parts
 
 
@@ -75,14 +75,9 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     from sumtoone.data import images
 
-    codes = images.Codes("data-image-kind", "data-image-broken", "data-image-pixels")
-    with limits.open_regular(path) as file, images.decoding(path, codes):
-        picture = images.opened(file)
-        if picture is None:
-            raise DataError("data-image-kind", path=path, formats=", ".join(images.FORMATS))
-        with picture:
-            pixels = images.pixels(picture)
-            return images.turned(pixels, images.orientation(picture))
+    with limits.open_regular(path) as file, images.decoding(path), images.opened(file, path) as picture:
+        pixels = images.pixels(picture)
+        return images.turned(pixels, images.orientation(picture))
 
 
 def _inside(path: Path) -> list[Path]:
@@ -94,16 +89,16 @@ def _listed(folder: Path) -> list[tuple[str, Path]]:
     files: list[tuple[str, Path]] = []
     for entry in limits.entries(folder):
         if not limits.is_folder(entry):
-            raise DataError("data-folder-stray", path=entry)
+            raise DataError("data-folder-stray", given=entry)
         inside = limits.entries(entry)
         if not inside:
             raise DataError("data-folder-empty", path=entry)
         for file in inside:
             if limits.is_folder(file):
-                raise DataError("data-folder-deep", path=file, folder=entry)
+                raise DataError("data-folder-deep", given=file, folder=entry)
             files.append((entry.name, file))
     if not files:
-        raise DataError("data-folder-no-classes", path=folder)
+        raise DataError("data-folder-empty", path=folder)
     return files
 
 

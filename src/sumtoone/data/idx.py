@@ -145,7 +145,7 @@ def _inner(entry: Path) -> Path:
 def _read_shape(path: Path, stream: IO[bytes]) -> tuple[int, ...]:
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
-        raise DataError("data-idx-magic", path=path, found=magic.hex(" ") or "-")
+        raise DataError("data-idx-broken", given=f"{path}: {magic.hex(' ') or '-'}")
     kind, dimensions = magic[2], magic[3]
     if kind != _UNSIGNED_BYTE:
         raise DataError("data-idx-type", path=path, kind=f"0x{kind:02x}")

@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from PIL import BmpImagePlugin, GifImagePlugin, Image, ImageFile, JpegImagePlugi
 
 from sumtoone.data import limits
 from sumtoone.errors import DataError, SumtooneError
+from sumtoone.memory import lacking
 
 if TYPE_CHECKING:
     _Base = ImageFile.ImageFile
@@ -40,14 +41,6 @@ UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class Codes(NamedTuple):
-    """What to call a file that is no picture, a damaged one, and one of too many pixels."""
-
-    kind: str
-    broken: str
-    pixels: str
 
 
 class _TooLargeError(Exception):
@@ -101,20 +94,20 @@ _SIGNATURES = (
 
 
 @contextmanager
-def decoding(name: object, codes: Codes) -> Iterator[None]:
-    """Turn whatever Pillow raises about a picture into a ``DataError`` of one of these codes."""
+def decoding(name: object) -> Iterator[None]:
+    """Turn whatever Pillow raises about a picture into a ``DataError``, a lack of memory into ``UnavailableError``."""
     try:
         yield
     except SumtooneError:
         raise
-    except MemoryError:
-        raise DataError("data-memory", path=name) from None
+    except MemoryError as error:
+        raise lacking(error, name) from None
     except _TooLargeError as error:
-        raise DataError(codes.pixels, path=name, size=error.size, limit=error.limit) from None
+        raise DataError("image-pixels", path=name, size=error.size, limit=error.limit) from None
     except Exception as error:
         # What decoders raise on hostile bytes is open-ended.
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(codes.broken, path=name, what=what) from None
+        raise DataError("image-broken", given=f"{name}: {what}") from None
 
 
 def check_size(size: tuple[int, int], most: int = limits.MOST_PIXELS) -> None:
@@ -123,8 +116,8 @@ def check_size(size: tuple[int, int], most: int = limits.MOST_PIXELS) -> None:
         raise _TooLargeError(size, most)
 
 
-def opened(file: IO[bytes]) -> ImageFile.ImageFile | None:
-    """Return the picture in a file, measured and not yet decoded; None if it is of no kind that we read.
+def opened(file: IO[bytes], name: object) -> ImageFile.ImageFile:
+    """Return the picture in a file, measured and not yet decoded; ``DataError`` if it is of no kind that we read.
 
     For use inside :func:`decoding`.
     """
@@ -135,7 +128,9 @@ def opened(file: IO[bytes]) -> ImageFile.ImageFile | None:
         _check_chunks(file)
     if plugin is _Gif:
         _check_frame(file)
-    picture = plugin(file) if plugin else None
+    if plugin is None:
+        raise DataError("image-kind", given=name, known=", ".join(FORMATS))
+    picture = plugin(file)
     if isinstance(picture, _Jpeg) and not _in_one_scan(picture):
         # Its decoder holds the whole picture, at up to eight bytes a pixel, before the first row comes out.
         check_size(picture.size, limits.MOST_PIXELS // 2)

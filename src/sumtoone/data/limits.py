@@ -17,6 +17,7 @@ import numpy as np
 
 from sumtoone.errors import DataError, SumtooneError
 from sumtoone.language import text
+from sumtoone.memory import enough_memory
 from sumtoone.specification import LARGEST_SIZE
 
 if TYPE_CHECKING:
@@ -62,20 +63,18 @@ def foreign(path: Path, code: str) -> Iterator[None]:
         raise
     except Exception as error:
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(code, path=path, what=what) from None
+        raise DataError(code, given=f"{path}: {what}") from None
 
 
 def within_memory(
     reader: Callable[Concatenate[Path, Parameters], Result],
 ) -> Callable[Concatenate[Path, Parameters], Result]:
-    """Make a reader of a path raise ``DataError`` where this machine's memory does not hold the data."""
+    """Make a reader of a path raise ``UnavailableError`` where this machine's memory does not hold the data."""
 
     @wraps(reader)
     def guarded(path: Path, /, *arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
-        try:
+        with enough_memory(path):
             return reader(path, *arguments, **options)
-        except MemoryError:
-            raise DataError("data-memory", path=path) from None
 
     return guarded
 
@@ -93,7 +92,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     with reached(path):
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DataError("data-not-file", path=path, kind=_kind(status.st_mode))
+            raise DataError("data-path-kind", wanted=text("data.kind.file"), given=f"{_kind(status.st_mode)}: {path}")
         if status.st_size == 0:
             raise DataError("data-empty-file", path=path)
         if status.st_size > MOST_BYTES:
@@ -107,8 +106,8 @@ def entries(folder: Path) -> list[Path]:
     """Return what a folder holds in the order of names, hidden files left out; ``DataError`` if it is none."""
     with reached(folder):
         if not is_folder(folder):
-            folder.stat()
-            raise DataError("data-not-folder", path=folder)
+            given = f"{_kind(folder.stat().st_mode)}: {folder}"
+            raise DataError("data-path-kind", wanted=text("data.kind.folder"), given=given)
         found = [entry for entry in folder.iterdir() if not _is_hidden(entry.name)]
     return sorted(found, key=lambda entry: entry.name)
 
@@ -118,7 +117,7 @@ def is_folder(path: Path) -> bool:
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except PermissionError:
-        raise DataError("data-permission", path=path) from None
+        raise DataError("data-permission", given=path) from None
     except (OSError, ValueError):
         return False
 
@@ -147,10 +146,9 @@ def read_claimed(path: Path, stream: IO[bytes], claimed: int) -> NDArray[np.uint
     held = _fill(stream, content)
     if held == claimed:
         held += _fill(stream, np.empty(_CHUNK, np.uint8))
-    if held >= claimed + _CHUNK:
-        raise DataError("data-size-more", path=path, claimed=claimed, held=held)
     if held != claimed:
-        raise DataError("data-size", path=path, claimed=claimed, held=held)
+        at_least = "≥ " if held >= claimed + _CHUNK else ""
+        raise DataError("data-size", path=path, claimed=claimed, held=f"{at_least}{held}")
     return content
 
 
@@ -176,14 +174,15 @@ def reached(path: Path) -> Iterator[None]:
         yield
     except SumtooneError:
         raise
-    except (FileNotFoundError, NotADirectoryError):
-        raise DataError("data-missing-path", path=path) from None
     except PermissionError:
-        raise DataError("data-permission", path=path) from None
+        raise DataError("data-permission", given=path) from None
     except (OSError, ValueError) as error:
-        # Too long a name, a loop of links, a zero byte in the path.
-        what = error.strerror if isinstance(error, OSError) else str(error)
-        raise DataError("data-unreachable", path=path, what=what) from None
+        raise missing(path, error) from None
+
+
+def missing(path: object, error: OSError | ValueError) -> DataError:
+    """Return the error for a path that leads nowhere: nothing there, too long a name, a loop of links, a zero byte."""
+    return DataError("data-missing-path", given=f"{path}: {getattr(error, 'strerror', None) or error}")
 
 
 def _is_hidden(name: str) -> bool:
@@ -191,8 +190,5 @@ def _is_hidden(name: str) -> bool:
 
 
 def _kind(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return text("data.kind.folder")
-    if stat.S_ISFIFO(mode):
-        return text("data.kind.pipe")
-    return text("data.kind.device")
+    kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe"}
+    return text(f"data.kind.{kinds.get(stat.S_IFMT(mode), 'device')}")

@@ -327,4 +327,4 @@ def _unpack(archive: Path, source: Source, home: Path) -> None:
     except (zipfile.BadZipFile, KeyError):
         raise DataError("source-archive", path=archive, member=member) from None
     except OSError as error:
-        raise UnavailableError("source-cache", folder=home, what=error.strerror or str(error)) from None
+        raise UnavailableError("source-cache", given=f"{home}: {error.strerror or error}") from None

@@ -22,6 +22,7 @@ from sumtoone.data import conversion, limits
 from sumtoone.data.dataset import Dataset
 from sumtoone.data.splitting import Pair, assemble, number_parts
 from sumtoone.errors import DataError
+from sumtoone.language import text
 from sumtoone.specification import did_you_mean
 
 KEYS = ("x", "y", "x_test", "y_test", "x_validation", "y_validation")
@@ -76,7 +77,7 @@ def read(path: Path, *, whole: bool = False) -> Dataset:
     inputs, image_shape = rows.pop("x")
     for key, (values, _) in rows.items():
         if values.dtype != inputs.dtype:
-            raise DataError("data-npz-types", path=path, key=key, kind=values.dtype, train=inputs.dtype)
+            raise DataError("data-shapes", name=path, part=key[2:], train=inputs.dtype, other=values.dtype)
     raw_labels = {"train": (arrays["y"], f"{path}: y")}
     raw_labels |= {part: (arrays[f"y_{part}"], f"{path}: y_{part}") for part in parts}
     labels, classes = number_parts(raw_labels, whole=whole)
@@ -116,7 +117,7 @@ def _check_directory(path: Path, file: IO[bytes]) -> None:
     large = int.from_bytes(tail[end + 12 : end + 16], "little") > _LARGEST_DIRECTORY
     # The 64-bit form of the list is for archives beyond our limits.
     if end >= 0 and (large or tail[max(0, end - 20) : end].startswith(b"PK\6\7")):
-        raise DataError("data-npz-directory", path=path, limit=_LARGEST_DIRECTORY)
+        raise _broken(path, "directory", limit=_LARGEST_DIRECTORY)
 
 
 def _check_member(path: Path, member: zipfile.ZipInfo, names: list[str]) -> None:
@@ -128,11 +129,15 @@ def _check_member(path: Path, member: zipfile.ZipInfo, names: list[str]) -> None
     # Two names of one array: to take either would be a guess.
     count = sum(_MEANT.get(other.removesuffix(".npy")) == meant for other in names)
     if count > 1:
-        raise DataError("data-npz-duplicate", path=path, key=name, count=count)
+        raise _broken(path, "duplicate", key=name, count=count)
     if member.flag_bits & 1:
-        raise DataError("data-npz-encrypted", path=path, key=name)
+        raise _broken(path, "encrypted", key=name)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise DataError("data-npz-compression", path=path, key=name, method=member.compress_type)
+        raise _broken(path, "compression", key=name, method=member.compress_type)
+
+
+def _broken(path: Path, what: str, **fields: object) -> DataError:
+    return DataError("data-npz-broken", given=f"{path}: {text(f'data.npz.{what}', **fields)}")
 
 
 def _read_member(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[Any]:
@@ -140,17 +145,17 @@ def _read_member(path: Path, key: str, stream: IO[bytes], size: int) -> NDArray[
     start = io.BytesIO(stream.read(_LARGEST_HEADER + 64))
     version = np.lib.format.read_magic(start)
     if version not in ((1, 0), (2, 0)):
-        raise DataError("data-npz-version", path=path, key=key, version=".".join(map(str, version)))
+        raise _broken(path, "version", key=key, version=".".join(map(str, version)))
     length = int.from_bytes(start.read(2 if version == (1, 0) else 4), "little")
     if length > _LARGEST_HEADER:
         raise ValueError(f"{length} > {_LARGEST_HEADER}")
     shape, fortran, descr = _parsed(start.read(length).decode("latin1"))
     dtype = np.dtype(descr) if _PLAIN_TYPE.fullmatch(descr) else None
     if dtype is None or dtype.kind not in "biufSU" or dtype.itemsize == 0:
-        raise DataError("data-npz-kind", path=path, key=key, kind=dtype or descr)
+        raise DataError("data-npz-type", path=path, key=key, kind=dtype or descr)
     claimed, held = math.prod(shape) * dtype.itemsize, size - start.tell()
     if claimed != held or min(shape, default=0) < 0:
-        raise DataError("data-npz-size", path=path, key=key, shape=shape, claimed=claimed, held=held)
+        raise DataError("data-size", path=f"{path}: {key}", claimed=claimed, held=held)
     stream.seek(start.tell())
     content = limits.read_claimed(path, stream, claimed)
     return content.view(dtype).reshape(shape, order="F" if fortran else "C")

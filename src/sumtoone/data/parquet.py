@@ -78,11 +78,10 @@ def _column(path: Path, table: Any, name: str, *, text: bool = False) -> Any:
     if types.is_string(kind) or types.is_large_string(kind):
         if not text:
             first = next(table.iter_batches(batch_size=1, columns=[name])).column(name)[0].as_py()
-            raise DataError("data-table-text", **where, row=1, value=repr(first))
+            raise DataError("data-table-type", **where, row=1, value=repr(first))
     elif not (types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)):
-        raise DataError("data-table-type", **where, kind=kind)
+        raise DataError("data-table-type", **where, row=1, value=kind)
     column = table.read(columns=[name], use_threads=False).column(name).combine_chunks()
     if len(column) != table.metadata.num_rows:
-        what = f"{len(column)} != {table.metadata.num_rows}"
-        raise DataError("data-parquet-broken", path=path, what=what)
+        raise DataError("data-parquet-broken", given=f"{path}: {len(column)} != {table.metadata.num_rows}")
     return column

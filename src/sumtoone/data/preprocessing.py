@@ -105,7 +105,7 @@ class Preprocessing:
         """
         rows = conversion.plain(inputs)
         if rows.dtype.kind not in "uif":
-            raise DtypeError("preprocessing-dtype", kind=str(rows.dtype))
+            raise DtypeError("preprocessing-dtype", given=str(rows.dtype))
         if rows.ndim != 2:
             raise _error("inputs", "(N, D)", rows.shape)
         features = rows.shape[1]
@@ -123,8 +123,8 @@ class Preprocessing:
             return cls(features)
         found = conversion.not_finite(rows)
         if found is not None:
-            where = {"path": "Preprocessing.fitted", "key": "inputs", "row": found[0] + 1, "column": found[1] + 1}
-            raise DataError("data-npz-finite", **where, value=rows[found])
+            where = {"path": "Preprocessing.fitted: inputs", "row": found[0] + 1, "column": found[1] + 1}
+            raise DataError("data-finite", **where, value=rows[found])
         means, deviations = conversion.moments(rows)
         # Under this, a column is constant up to the rounding of its own values.
         rounding = 1e-7 if conversion.holds(rows.dtype) else 1e-15
@@ -186,10 +186,10 @@ class Preprocessing:
         """Return the raw values as rows (N, D), checked as :meth:`__call__` promises, nothing computed yet."""
         x = self._as_tensor(inputs)
         if x.is_complex() or x.dtype == torch.bool:
-            raise DtypeError("preprocessing-dtype", kind=str(x.dtype))
+            raise DtypeError("preprocessing-dtype", given=str(x.dtype))
         if not (x.ndim == 2 and x.shape[1] == self.features):
             if not self._fits(tuple(x.shape)):
-                raise ShapeError("preprocessing-shape", shape=tuple(x.shape), features=self.features)
+                raise ShapeError("preprocessing-shape", given=tuple(x.shape), features=self.features)
             x = x.reshape(-1, self.features)
         if self.divisor == _LEVELS and x.dtype != torch.uint8:
             _check_pixels(x)
@@ -239,11 +239,11 @@ class Preprocessing:
     def _as_tensor(self, inputs: Tensor | ArrayLike) -> Tensor:
         if isinstance(inputs, Tensor):
             if inputs.layout != torch.strided or inputs.is_quantized or inputs.is_meta:
-                raise DtypeError("preprocessing-dtype", kind=conversion.described(inputs))
+                raise DtypeError("preprocessing-dtype", given=conversion.described(inputs))
             return inputs
         array = conversion.plain(inputs)
         if array.dtype.kind not in "uif":
-            raise DtypeError("preprocessing-dtype", kind=str(array.dtype))
+            raise DtypeError("preprocessing-dtype", given=str(array.dtype))
         if array.dtype.name not in _SHARED:
             with np.errstate(over="ignore"):
                 array = array.astype(np.float32)

@@ -202,7 +202,7 @@ def _distinct(raw: object, where: object) -> tuple[list[Any], NDArray[np.int64]]
     except ShapeError:
         raise DataError("data-label-shape", where=where, shape="?") from None
     except DtypeError as error:
-        raise DataError("data-label-kind", where=where, kind=error.fields["kind"]) from None
+        raise DataError("data-label-kind", where=where, kind=error.fields["given"]) from None
     if array.ndim != 1:
         raise DataError("data-label-shape", where=where, shape=array.shape)
     if len(array) > limits.MOST_ROWS:

@@ -50,7 +50,7 @@ def read(path: Path, label: str = "label", *, whole: bool = False) -> Dataset:
         missing, infinite or no number: then with its row, counted from 1 under the header, and its column.
     """
     if not is_table(path):
-        raise DataError("data-table-kind", path=path, kinds=", ".join(KINDS))
+        raise DataError("data-table-kind", given=path, kinds=", ".join(KINDS))
     kind, reader = ("parquet", parquet.read) if _suffix(path) == ".parquet" else ("csv", delimited.read)
     inputs, columns, raw, parts = reader(path, label)
     where = f"{path}: {label}"

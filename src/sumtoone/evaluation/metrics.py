@@ -93,9 +93,9 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
     split = split.in_order(getattr(run, "columns", None))
     rows, features = split.inputs.shape
     if rows == 0:
-        raise DataError("evaluation-empty")
+        raise DataError("split-empty", given="split")
     if features != run.preprocessing.features:
-        raise ShapeError("evaluation-features", features=run.preprocessing.features, shape=(rows, features))
+        raise ShapeError("preprocessing-shape", features=run.preprocessing.features, given=(rows, features))
     # Before the network runs: a wrong label should not cost an evaluation.
     check_labels(split.labels.numpy(), len(run.classes))
     with enough_memory():
@@ -117,9 +117,12 @@ def _check_arguments(run: object, split: object) -> None:
 
     if not isinstance(split, Split):
         hint = text("evaluation.write-test" if isinstance(split, Dataset) else "evaluation.write-split")
-        raise DtypeError("evaluation-split", kind=type(split).__name__, hint=hint)
+        given = type(split).__name__
+        raise DtypeError("argument-type", function="evaluate", name="split", wanted="Split", given=given, hint=hint)
     if not all(hasattr(run, name) for name in ("preprocessing", "classes", "probabilities")):
-        raise DtypeError("evaluation-run", kind=type(run).__name__)
+        wanted, hint = "Run | Predictor (.preprocessing, .classes, .probabilities)", "run = fit(network, data)"
+        given = type(run).__name__
+        raise DtypeError("argument-type", function="evaluate", name="run", wanted=wanted, given=given, hint=hint)
 
 
 def report_from(probabilities: Tensor | ArrayLike, labels: Tensor | ArrayLike, classes: Sequence[str]) -> Report:
@@ -274,19 +277,15 @@ def as_numbers(values: Tensor | ArrayLike, kinds: str, code: str) -> NDArray[Any
         array = np.asarray(values)
     # An empty list has NumPy's float type: what it lacks is rows, not a type.
     if array.size and array.dtype.kind not in kinds:
-        raise DtypeError(code, kind=str(array.dtype))
+        raise DtypeError(code, given=array.dtype)
     return array
 
 
 def _check_shapes(table: NDArray[Any], truth: NDArray[Any], classes: int) -> None:
     if table.size == truth.size == 0:
-        raise DataError("evaluation-empty")
-    if table.ndim != 2 or truth.ndim != 1:
-        raise ShapeError("evaluation-shape", probabilities=table.shape, labels=truth.shape)
-    if len(table) != len(truth):
-        raise ShapeError("evaluation-lengths", rows=len(table), labels=len(truth))
-    if table.shape[1] != classes:
-        raise ShapeError("evaluation-classes", columns=table.shape[1], classes=classes)
+        raise DataError("split-empty", given="probabilities")
+    if table.ndim != 2 or truth.shape != table.shape[:1] or table.shape[1] != classes:
+        raise ShapeError("evaluation-shape", probabilities=table.shape, labels=truth.shape, classes=classes)
 
 
 def check_labels(labels: NDArray[Any], classes: int) -> None:

@@ -72,8 +72,9 @@ def text(key: str, /, **fields: object) -> str:
 
 
 def error_text(code: str, part: str, fields: Mapping[str, object]) -> str:
-    """Return one of the four texts of an error, short whatever its fields hold."""
-    return _filled(f"error.{code}.{part}", fields, LONGEST_FIELD)
+    """Return one of the four texts of an error, its own or the one of ``[error.default]``, short whatever it holds."""
+    own = f"error.{code}.{part}"
+    return _filled(own if own in entries(language()) else f"error.default.{part}", fields, LONGEST_FIELD)
 
 
 def _filled(key: str, fields: Mapping[str, object], longest: int) -> str:

@@ -14,8 +14,7 @@ from importlib import import_module
 from types import ModuleType
 
 from sumtoone import private
-from sumtoone.errors import UsageError
-from sumtoone.specification import did_you_mean
+from sumtoone.specification import not_among
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def status() -> Status:
     sets = tuple(module.instruction_sets())
     wanted = os.environ.get("SUMTOONE_SIMD", "")
     if wanted and wanted not in sets:
-        raise UsageError("native-simd", given=wanted, known=", ".join(sets), hint=did_you_mean(wanted, sets))
+        raise not_among("SUMTOONE_SIMD", wanted, sets)
     module.choose(wanted or sets[0])
     return Status(wanted or sets[0], "native.in-use", sets)
 

@@ -78,14 +78,14 @@ def save(figure: Figure, path: str | Path) -> Path:
     target = Path(path)
     suffix = target.suffix.lower()
     if suffix not in _METADATA:
-        raise UsageError("plot-suffix", path=str(path), known=", ".join(_METADATA))
+        raise UsageError("plot-suffix", given=str(path), known=", ".join(_METADATA))
     content = io.BytesIO()
     with drawing():
         figure.savefig(content, format=suffix[1:], metadata=_METADATA[suffix])
     try:
         write_atomically(target, content.getvalue())
     except OSError as error:
-        raise UsageError("plot-unwritable", path=str(path), why=error.strerror or str(error)) from None
+        raise UsageError("plot-unwritable", given=f"{path}: {error.strerror or error}") from None
     return target
 
 

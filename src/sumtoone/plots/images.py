@@ -58,7 +58,7 @@ def digit_grid(
     if columns < 1 or count > MOST_IMAGES:
         raise UsageError("plot-grid", count=count, limit=MOST_IMAGES, columns=columns)
     if truth.shape != (count,):
-        raise ShapeError("plot-labels", count=count, shape=truth.shape)
+        raise ShapeError("plot-shape", name="labels", count=count, given=truth.shape)
     check_labels(truth, len(names))
 
     side = max(height, width)
@@ -108,7 +108,7 @@ def prediction(
     """
     given = as_numbers(probabilities, "uif", "evaluation-probabilities-dtype")
     if given.shape not in {(len(classes),), (1, len(classes))}:
-        raise ShapeError("plot-probabilities", classes=len(classes), shape=given.shape)
+        raise ShapeError("plot-shape", name="probabilities", count=len(classes), given=given.shape)
     shares = given.reshape(-1)
     check_probabilities(shares[None])
     images, names = _images(image, image_shape, rows=1), readable(classes)

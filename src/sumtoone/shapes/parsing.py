@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from sumtoone.errors import UsageError
 from sumtoone.language.display import printable
+from sumtoone.shapes.values import too_large
 from sumtoone.shapes.vocabulary import (
     ALIASES,
     ATTRIBUTES,
@@ -68,10 +69,11 @@ def parse(expression: str) -> Node:
     ('/', ['a', 'a.sum(dim=1)'])
     """
     if not isinstance(expression, str):
-        raise UsageError("explain-type", kind=type(expression).__name__)
+        what = {"function": "explain", "name": "expression", "wanted": "str", "given": type(expression).__name__}
+        raise UsageError("argument-type", **what, hint="explain('a / b', a=(64, 10), b=(64, 1))")
     stripped = expression.strip()
     if len(stripped) > LONGEST_EXPRESSION:
-        raise UsageError("explain-long", count=len(stripped), limit=LONGEST_EXPRESSION)
+        raise too_large("characters", LONGEST_EXPRESSION, len(stripped))
     try:
         with warnings.catch_warnings():
             # Python warns of doubtful syntax such as `1(a)`, which is refused below in our own words.
@@ -96,7 +98,7 @@ def shortened(given: str) -> str:
 
 def _node(tree: ast.expr, depth: int) -> Node:
     if depth > DEEPEST_NESTING:
-        raise UsageError("explain-deep", limit=DEEPEST_NESTING)
+        raise too_large("nesting", DEEPEST_NESTING, f"> {DEEPEST_NESTING}")
     match tree:
         case ast.Name(id=name):
             if name in NAMESPACES:
@@ -124,13 +126,13 @@ def _tensor(tree: ast.expr, depth: int) -> Node:
     """Return a node that may be a tensor; a number has neither methods nor axes."""
     node = _node(tree, depth + 1)
     if node.operation == "number":
-        raise UsageError("explain-number", piece=shortened(node.source))
+        raise UsageError("explain-number", given=shortened(node.source))
     return node
 
 
 def _number(tree: ast.expr, value: float) -> Node:
     if not abs(value) <= LARGEST_NUMBER:
-        raise UsageError("explain-magnitude", piece=shortened(ast.unparse(tree)), limit=f"{LARGEST_NUMBER:,}")
+        raise too_large("magnitude", LARGEST_NUMBER, shortened(ast.unparse(tree)))
     return Node("number", (), tree, {"value": value})
 
 
@@ -150,7 +152,7 @@ def _binary(tree: ast.expr, symbol: str, left: Node, right: Node) -> Node:
         return _number(tree, x / y)
     if symbol in ("+", "-", "*"):
         return _number(tree, {"+": x + y, "-": x - y, "*": x * y}[symbol])
-    raise UsageError("explain-number", piece=shortened(ast.unparse(tree)))
+    raise UsageError("explain-number", given=shortened(ast.unparse(tree)))
 
 
 def _call(tree: ast.Call, depth: int) -> Node:
@@ -160,10 +162,10 @@ def _call(tree: ast.Call, depth: int) -> Node:
     form = receiver.id if isinstance(receiver, ast.Name) and receiver.id in NAMESPACES else "method"
     if isinstance(receiver, ast.Name) and receiver.id in OTHER_MODULES:
         near = name if name in SIGNATURES else "softmax"
-        raise UsageError("explain-module", module=receiver.id, piece=_callee(tree), name=near)
+        raise UsageError("explain-module", module=receiver.id, given=_callee(tree), name=near)
     known = {"torch": set(SIGNATURES) - METHOD_ONLY, "F": FUNCTIONAL, "method": set(SIGNATURES)}[form]
     if name not in known:
-        raise UsageError("explain-function", piece=_callee(tree), hint=did_you_mean(name, sorted(known)))
+        raise UsageError("explain-function", given=_callee(tree), hint=did_you_mean(name, sorted(known)))
     if form == "method":
         return _bound(tree, name, form, _tensor(receiver, depth), tree.args, depth)
     given = {word.arg: word.value for word in tree.keywords}
@@ -171,7 +173,7 @@ def _call(tree: ast.Call, depth: int) -> Node:
         return _bound(tree, name, form, _tensor(tree.args[0], depth), tree.args[1:], depth)
     if "input" in given:
         return _bound(tree, name, form, _tensor(given["input"], depth), tree.args, depth)
-    raise UsageError("explain-argument", piece=_callee(tree), signature=_signature(name))
+    raise UsageError("explain-argument", given=_callee(tree), signature=_signature(name))
 
 
 def _bound(tree: ast.Call, name: str, form: str, tensor: Node, places: list[ast.expr], depth: int) -> Node:
@@ -258,7 +260,7 @@ def _signature(name: str) -> str:
 
 
 def _refuse_argument(tree: ast.Call, name: str) -> NoReturn:
-    raise UsageError("explain-argument", piece=shortened(ast.unparse(tree)), signature=_signature(name))
+    raise UsageError("explain-argument", given=shortened(ast.unparse(tree)), signature=_signature(name))
 
 
 def _refuse(tree: ast.expr) -> NoReturn:

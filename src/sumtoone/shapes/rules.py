@@ -260,7 +260,7 @@ def viewed(node: Node, value: Value, shape: tuple[int, ...]) -> Value:
     """Return memory read in another shape; reshape copies where view may not."""
     if value.strides is None:
         if node.operation == "view" and shape != value.shape:
-            raise UsageError("explain-layout", piece=node.source[:60])
+            raise UsageError("explain-layout", given=node.source[:60])
         return Value(shape, value.kind, value.strides)
     strides = view_strides(value, shape)
     if strides is None:

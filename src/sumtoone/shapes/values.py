@@ -8,6 +8,7 @@ from itertools import zip_longest
 from math import prod
 
 from sumtoone.errors import UsageError
+from sumtoone.language import text
 
 LARGEST_AXIS = 1_000_000
 MOST_AXES = 8
@@ -70,10 +71,15 @@ def made_from(shape: Sequence[int], kind: str, *inputs: Value) -> Value:
 def checked(value: Value) -> Value:
     """Return the value unless it is larger than is explained here."""
     if len(value.shape) > MOST_AXES:
-        raise UsageError("explain-axes", shape=shown(value.shape[:20]), limit=MOST_AXES)
+        raise too_large("axes", MOST_AXES, shown(value.shape[:20]))
     if prod(size for size in value.shape if size) > MOST_ELEMENTS:
-        raise UsageError("explain-elements", shape=shown(value.shape), limit=f"{MOST_ELEMENTS:,}")
+        raise too_large("elements", MOST_ELEMENTS, shown(value.shape))
     return value
+
+
+def too_large(what: str, limit: int, given: object) -> UsageError:
+    """Return the error for more than is explained here."""
+    return UsageError("explain-limit", limit=text(f"explain.most.{what}", limit=f"{limit:,}"), given=given)
 
 
 def row_major(shape: Sequence[int]) -> tuple[int, ...]:

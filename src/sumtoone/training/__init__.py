@@ -181,7 +181,7 @@ def resume(
     if run is not None:
         return run
     if not exists(folder / "checkpoints"):
-        raise RunError("run-missing", path=str(path))
+        raise RunError("run-missing", given=str(path))
     with held(folder), enough_memory():
         # Another process may have finished it meanwhile.
         run = finished(folder, network)

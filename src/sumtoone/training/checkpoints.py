@@ -200,5 +200,5 @@ def _remove(checkpoints: Path, keep: list[str]) -> None:
 def _home(folder: Path) -> Path:
     checkpoints = folder / "checkpoints"
     if checkpoints.is_symlink():
-        raise RunError("run-folder", path=str(checkpoints), why="a link")
+        raise RunError("run-folder", given=f"{checkpoints}: a link")
     return checkpoints

@@ -45,10 +45,9 @@ def check_arguments(verb: str, **given: Any) -> None:
             continue
         right = callable(value) if name == "on_event" else isinstance(value, kinds[name])
         if not right:
-            expected, hint = text(f"training.takes-{name}"), text(f"training.write-{_slip(name, value)}")
-            problems.append(
-                DtypeError("training-argument", verb=verb, name=name, expected=expected, kind=_kind(value), hint=hint)
-            )
+            wanted, hint = text(f"training.takes-{name}"), text(f"training.write-{_slip(name, value)}")
+            what = {"function": verb, "name": name, "wanted": wanted, "given": _kind(value), "hint": hint}
+            problems.append(DtypeError("argument-type", **what))
     raise_all(problems)
 
 
@@ -69,15 +68,16 @@ def check_fit(plan: Plan, *, fused: bool) -> None:
     """Raise unless the network takes this data set's rows to one logit for each class, learns, and can be kept."""
     dataset, network = plan.dataset, plan.network
     if not len(dataset.train):
-        raise DataError("training-no-rows", name=dataset.name)
+        raise DataError("split-empty", given=f"{dataset.name}: train")
     if plan.options.early_stopping is not None and not len(dataset.validation):
-        raise DataError("training-no-validation", name=dataset.name, rows=len(dataset.train))
+        what = {"split": "validation", "data": dataset.name, "rows": len(dataset.train)}
+        raise DataError("split-needed", name="early_stopping", **what)
     if plan.options.engine == "fused" and not fused:
-        raise UnavailableError("engine-unavailable", engine="fused")
+        raise UnavailableError("engine-unavailable", given="fused")
     if plan.preprocessing.features != dataset.features:
-        raise ShapeError("training-features", network=plan.preprocessing.features, data=dataset.features)
+        raise ShapeError("training-features", given=plan.preprocessing.features, data=dataset.features)
     if isinstance(network, Network) and network.specification.inputs != dataset.features:
-        raise ShapeError("training-features", network=network.specification.inputs, data=dataset.features)
+        raise ShapeError("training-features", given=network.specification.inputs, data=dataset.features)
     for split in (dataset.train, dataset.validation):
         plan.preprocessing.rows(split.inputs)  # whole: the engines see parts, and look at none
     check_keepable(network)
@@ -96,9 +96,9 @@ def _check_logits(plan: Plan) -> None:
     rows = min(_ROWS, len(plan.dataset.train))
     shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     if shape != (rows, classes):
-        raise ShapeError("training-classes", shape=shape, rows=rows, classes=classes)
+        raise ShapeError("training-classes", given=shape, rows=rows, classes=classes)
     if not logits.is_floating_point():
-        raise DtypeError("training-logits", kind=str(logits.dtype))
+        raise DtypeError("training-logits", given=str(logits.dtype))
     axis = _sums_to_one(logits.double())
     if axis is not None:
         raise UsageError("training-softmax", kind=type(plan.network).__name__, axis=axis)
@@ -146,7 +146,7 @@ def _go_through(plan: Plan, rows: int, *, whole: bool) -> None:
                 raise _unfit(plan, rows, error, last=not whole) from None
             for name, parameter in plan.trained().items():
                 if parameter.grad is not None and parameter.grad.layout is not torch.strided:
-                    raise UsageError("training-sparse", part=name)
+                    raise UsageError("training-sparse", given=name)
     finally:
         for name, parameter in plan.trained().items():
             parameter.grad = before[name]
@@ -166,14 +166,14 @@ def _unfit(plan: Plan, rows: int, error: Exception, *, last: bool) -> ShapeError
     why = (str(error) or type(error).__name__).splitlines()[0]
     if last:
         fields = {"rows": len(plan.dataset.train), "batch": plan.options.batch_size, "last": rows}
-        return ShapeError("training-last-batch", why=why, smaller=_whole_batches(plan), **fields)
+        return ShapeError("training-last-batch", given=why, smaller=_whole_batches(plan), **fields)
     shape, image = (rows, plan.dataset.features), plan.dataset.image_shape
     if image is None or not any(isinstance(part, _CONVOLUTIONS) for part in plan.network.modules()):
-        return ShapeError("training-module", shape=shape, why=why)
+        return ShapeError("module-forward", shape=shape, given=why)
     unflatten = f"nn.Unflatten(1, {(1, *image)})"
     if len(image) == 3:
         unflatten = f"x.unflatten(1, {image}).movedim(-1, 1)"
-    return ShapeError("training-convolution", shape=shape, why=why, image=image, unflatten=unflatten)
+    return ShapeError("training-convolution", shape=shape, given=why, image=image, unflatten=unflatten)
 
 
 def _whole_batches(plan: Plan) -> int:

@@ -108,7 +108,7 @@ def checked_seeds(seeds: Sequence[int], network: nn.Module) -> tuple[int, ...]:
     if not chosen or not whole or len(set(chosen)) < len(chosen):
         raise UsageError("training-seeds", given=quoted(list(chosen)))
     if type(network) is not Network:
-        raise UsageError("training-seeds-network", kind=type(network).__name__)
+        raise UsageError("training-seeds-network", given=type(network).__name__)
     return chosen
 
 

@@ -103,7 +103,7 @@ def device_of(options: TrainingOptions) -> torch.device:
     """Return the device that options name; :class:`UnavailableError` if torch cannot use it."""
     name = options.device
     if name == "cuda" and not torch.cuda.is_available():
-        raise UnavailableError("device-unavailable", device=name)
+        raise UnavailableError("device-unavailable", given=name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)
