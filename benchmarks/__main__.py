@@ -67,9 +67,9 @@ def _mnist_is_here() -> bool:
         caches = "~/Library/Caches" if sys.platform == "darwin" else os.environ.get("XDG_CACHE_HOME") or "~/.cache"
         os.environ["SUMTOONE_CACHE"] = os.environ.get("SUMTOONE_CACHE") or f"{caches}/sumtoone"
 
-    from sumtoone.data import named
+    from sumtoone.data import named, sources
 
-    return named.find(named.SOURCES["mnist"]) is not None
+    return named.find(sources.SOURCES["mnist"]) is not None
 
 
 if __name__ == "__main__":

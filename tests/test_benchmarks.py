@@ -21,7 +21,7 @@ from benchmarks import accuracy, epoch, inference, limits, loops, material, pict
 from benchmarks.__main__ import main
 from benchmarks.workers import Entry, Results, Session, Task, in_turns
 from sumtoone import Network
-from sumtoone.data import named
+from sumtoone.data import sources
 from sumtoone.errors import UnavailableError
 
 ROOT = Path(__file__).parent.parent
@@ -215,7 +215,7 @@ def test_the_data_is_found_or_missed_before_anything_is_installed(tmp_path: Path
     assert _without_packages("--check", "--only", "inference,softmax", **{there: str(tmp_path)}).returncode == 0
     home = tmp_path / ("sumtoone/mnist" if there == "XDG_CACHE_HOME" else "mnist")
     home.mkdir(parents=True)
-    for file in named.SOURCES["mnist"].files:
+    for file in sources.SOURCES["mnist"].files:
         (home / file.name).touch()
     found = _without_packages("--check", **{there: str(tmp_path)})
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")

@@ -249,7 +249,7 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
 def test_the_package_loads_nothing_heavy() -> None:
     program = (
         "import sys, sumtoone.data, sumtoone.data.named as named;"
-        "named.names(); [named.find(source) for source in named.SOURCES.values()];"
+        "named.names(); [named.find(source) for source in sources.SOURCES.values()];"
         "print(sorted({'torch', 'numpy', 'requests', 'mlxtend', 'rich'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -26,9 +26,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sumtoone import DataError, UnavailableError, load
-from sumtoone.data import cache, download, named
+from sumtoone.data import cache, download, named, sources
 from sumtoone.data.download import RemoteFile
-from sumtoone.data.named import Source
+from sumtoone.data.sources import Source
 
 # What the person who runs the tests has set, before a fixture clears it.
 DATA_FOLDERS = os.environ.get("SUMTOONE_DATA", "")
@@ -499,7 +499,7 @@ def zipped(path: Path, **changes: bytes | None) -> bytes:
 
 
 def letters(content: bytes, *mirrors: str) -> Source:
-    source = named.SOURCES["emnist-letters"]
+    source = sources.SOURCES["emnist-letters"]
     return replace(source, mirrors=mirrors, archive=RemoteFile("gzip.zip", md5=md5(content)))
 
 
@@ -599,7 +599,7 @@ def test_an_archive_that_cannot_be_unpacked_for_want_of_a_folder(
 
 
 def test_the_table_is_whole() -> None:
-    for name, source in named.SOURCES.items():
+    for name, source in sources.SOURCES.items():
         assert source.name == name
         assert len(source.files) == len({file.name for file in source.files}) == 4
         assert len(set(source.classes)) == len(source.classes)
@@ -612,7 +612,7 @@ def test_the_table_is_whole() -> None:
 
 
 def test_the_numbers_of_classes_are_the_published_ones() -> None:
-    assert {name: len(source.classes) for name, source in named.SOURCES.items()} == {
+    assert {name: len(source.classes) for name, source in sources.SOURCES.items()} == {
         "mnist": 10,
         "fashion-mnist": 10,
         "kmnist": 10,
@@ -639,7 +639,7 @@ def by_row(images: np.ndarray, labels: np.ndarray) -> list[bytes]:
 
 def check_whole(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hold a named data set against its files, read another way, and these against the table's digests."""
-    source = named.SOURCES[name]
+    source = sources.SOURCES[name]
     for file in source.files:
         download.verify(folder / file.name, file)
     monkeypatch.setenv("SUMTOONE_DATA", str(folder.parent))

@@ -14,7 +14,8 @@ from sklearn.preprocessing import LabelEncoder
 from datafiles import refusal
 from sumtoone.data import limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import _shares, assemble, match_labels, number_labels
+from sumtoone.data.labels import match_labels, number_labels
+from sumtoone.data.splitting import _shares, assemble
 from sumtoone.errors import DataError
 
 # Labels of 2 to 5 classes, each with at least one row.

@@ -22,7 +22,7 @@ from benchmarks import tables
 from benchmarks.protocol import RECORDS
 from docs import website
 from sumtoone import Dataset, Network, errors, fit
-from sumtoone.data import named
+from sumtoone.data import named, sources
 from sumtoone.errors import SumtooneError
 from sumtoone.language import entries
 from sumtoone.options import COUNTS, DEVICES, ENGINES, OPTIMIZERS, SCHEDULES, TrainingOptions
@@ -262,7 +262,7 @@ def test_the_website_is_built_without_a_warning_and_its_search_finds_what_people
 def test_every_name_of_a_data_set_is_documented() -> None:
     rows = re.findall(r"^\| (`.*`) \| ([\d,]+) \| (\d+) \|$", _text("docs/data.md"), re.M)
     shown = {name: (total, int(classes)) for names, total, classes in rows for name in re.findall("`(.*?)`", names)}
-    known = {name: (f"{sum(source.rows):,}", len(source.classes)) for name, source in named.SOURCES.items()}
+    known = {name: (f"{sum(source.rows):,}", len(source.classes)) for name, source in sources.SOURCES.items()}
     assert shown == {named.BUILT_IN: ("5,000", 10), **known}
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sumtoone import plots
-from sumtoone.data.named import SOURCES
+from sumtoone.data.sources import SOURCES
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, TrainingError, UsageError
 from sumtoone.functional import cross_entropy
 from sumtoone.language import text

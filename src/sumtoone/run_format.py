@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from sumtoone.data.dataset import checked_columns
+from sumtoone.data.names import checked_columns
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.description import check_keepable, describe, load_size, needed, restored, specification_of
 from sumtoone.errors import RunError, SumtooneError
@@ -150,9 +150,9 @@ def _parts(folder: Path, document: Mapping[str, Any], network: nn.Module | None)
 
 def _was_handwriting(source: Any) -> bool:
     """Format 1 did not say it: a data set's name did."""
-    from sumtoone.data import named
+    from sumtoone.data import named, sources
 
-    return source == named.BUILT_IN or (source in named.SOURCES and named.SOURCES[source].handwriting)
+    return source == named.BUILT_IN or (source in sources.SOURCES and sources.SOURCES[source].handwriting)
 
 
 def _image_shape(given: Any, features: int) -> tuple[int, ...]:

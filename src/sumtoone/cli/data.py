@@ -58,7 +58,7 @@ def fetch(
     lang: Lang = None,
 ) -> None:
     """Download a named data set if it is not here yet, and say where it is."""
-    from sumtoone.data import named
+    from sumtoone.data import named, sources
 
     voice = Voice(as_json, quiet)
     if name not in _names():
@@ -67,7 +67,7 @@ def fetch(
         voice.emit({"name": name, "place": "built-in", "folder": None, "files": []})
         voice.result("built-in")
         return voice.say(text("source.fetched-built-in", name=name))
-    source = named.SOURCES[name]
+    source = sources.SOURCES[name]
     folder = named.obtain(source, progress=not quiet)
     files = [str(path) for path in named.paths(source, folder)]
     place, _ = named.find(source) or ("cache", folder)
@@ -131,14 +131,14 @@ def _names() -> tuple[str, ...]:
 
 
 def _entry(name: str) -> dict[str, Any]:
-    from sumtoone.data import digits, named
+    from sumtoone.data import digits, named, sources
 
     about = text(f"source.about-{name}")
     if name == named.BUILT_IN:
         count = len(digits.CLASSES) * sum(digits.ROWS_PER_CLASS.values())
         facts: dict[str, Any] = {"rows": count, "classes": len(digits.CLASSES), "image_shape": [28, 28]}
         return {"name": name, **facts, "place": "built-in", "folder": None, "about": about}
-    source = named.SOURCES[name]
+    source = sources.SOURCES[name]
     place, folder = named.find(source) or ("download", None)
     facts = {"rows": sum(source.rows), "classes": len(source.classes), "image_shape": list(source.image_shape)}
     return {"name": name, **facts, "place": place, "folder": str(folder) if folder else None, "about": about}

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sumtoone.data import cache, named
+from sumtoone.data import cache, named, sources
 from sumtoone.errors import DataError, DtypeError
 from sumtoone.specification import did_you_mean
 
@@ -87,7 +87,7 @@ def _read_name(name: str) -> Dataset:
         from sumtoone.data import digits
 
         return digits.read()
-    return named.read(named.SOURCES[name])
+    return named.read(sources.SOURCES[name])
 
 
 def _path(given: object) -> Path:
@@ -117,7 +117,7 @@ def _read_path(given: str | os.PathLike[str], path: Path, label: str, whole: boo
         home = idx.home(path)
         if home is None:
             return folders.read(path, whole=whole)
-        read = idx.read_folder(home, name=path.name or path.resolve().name, handwriting=named.HANDWRITING)
+        read = idx.read_folder(home, name=path.name or path.resolve().name, handwriting=sources.HANDWRITING)
         return read.whole() if whole else read
     if path.suffix.lower() == ".npz":
         return npz.read(path, whole=whole)

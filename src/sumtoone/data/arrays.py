@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumtoone.data import conversion
-from sumtoone.data.dataset import Dataset, checked_classes
-from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
+from sumtoone.data.dataset import Dataset
+from sumtoone.data.labels import match_labels, number_labels
+from sumtoone.data.names import checked_classes
+from sumtoone.data.splitting import Pair, assemble
 from sumtoone.errors import DataError, UsageError
 from sumtoone.memory import enough_memory
 

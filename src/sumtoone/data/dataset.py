@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sumtoone.data import conversion, limits
+from sumtoone.data import conversion, precision
+from sumtoone.data.names import checked_classes, checked_columns, checked_shape, is_text
 from sumtoone.errors import DataError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
@@ -50,7 +48,7 @@ class Split:
         # NumPy, as PyTorch would begin its threads, which a forked child cannot use.
         if len(self) and int(self.labels.numpy().min()) < 0:
             raise _label_error(self.labels, self.labels < 0, "labels")
-        found = conversion.not_finite(self.inputs.numpy()) if self.inputs.is_floating_point() else None
+        found = precision.not_finite(self.inputs.numpy()) if self.inputs.is_floating_point() else None
         if found is not None:
             row, column = found
             where = {"path": "Split: inputs", "row": row + 1, "column": column + 1}
@@ -158,13 +156,13 @@ class Dataset:
 
     def __post_init__(self) -> None:
         for what in ("name", "source", "label"):
-            if not _is_text(getattr(self, what)):
+            if not is_text(getattr(self, what)):
                 raise DataError("dataset-text", what=what, value=repr(getattr(self, what)))
         object.__setattr__(self, "classes", checked_classes(self.classes))
         for part in ("train", "validation", "test"):
             self._check_split(part, getattr(self, part))
         if self.image_shape is not None:
-            object.__setattr__(self, "image_shape", _checked_shape(self.image_shape, self.features))
+            object.__setattr__(self, "image_shape", checked_shape(self.image_shape, self.features))
 
     def _check_split(self, part: str, split: object) -> None:
         if not isinstance(split, Split):
@@ -260,62 +258,3 @@ class Dataset:
             digest.update(split.inputs.contiguous().numpy().data)
             digest.update(split.labels.contiguous().numpy().data)
         return digest.hexdigest()
-
-
-def is_name(value: str) -> bool:
-    """Whether a text can be the name of a class: short, and nothing in it that files and terminals cannot take."""
-    if not 0 < len(value) <= limits.LONGEST_NAME or is_piled(value):
-        return False
-    hidden = any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
-    return not hidden and "\N{REPLACEMENT CHARACTER}" not in value
-
-
-def is_piled(value: str) -> bool:
-    """Whether more accents stand on one letter than the 30 of Unicode's stream-safe text: no script needs them.
-
-    To normalise them costs the square of their number.
-    """
-    if value.isascii():
-        return False
-    number = 0
-    for character in value:
-        number = number + 1 if unicodedata.combining(character) else 0
-        if number > 30:
-            return True
-    return False
-
-
-def checked_classes(classes: object) -> tuple[str, ...]:
-    """Return the names of classes as a tuple; :class:`DataError` if one is no name, or is there twice."""
-    classes = classes.tolist() if hasattr(classes, "tolist") else classes
-    if not isinstance(classes, list | tuple):
-        raise DtypeError("dataset-classes", value=type(classes).__name__, place=0, limit=limits.LONGEST_NAME)
-    seen: set[str] = set()
-    for place, name in enumerate(classes):
-        if not isinstance(name, str) or not is_name(name) or name in seen:
-            shown = repr(name) if isinstance(name, str) else type(name).__name__
-            raise DataError("dataset-classes", value=shown, place=place, limit=limits.LONGEST_NAME)
-        seen.add(name)
-    return tuple(map(str, classes))
-
-
-def checked_columns(columns: object, features: int) -> tuple[str, ...]:
-    """Return the names of columns as a tuple; :class:`DataError` if one is no text, or is there twice."""
-    names = tuple(columns) if isinstance(columns, list | tuple) else ()
-    if len(names) != features or not all(map(_is_text, names)) or len(set(names)) < features:
-        raise DataError("dataset-columns", count=len(names), features=features)
-    return names
-
-
-def _is_text(value: object) -> bool:
-    """Whether it can be written as UTF-8: what the system cannot name in it stands there as half a character."""
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
-
-
-def _checked_shape(shape: object, features: int) -> tuple[int, ...]:
-    sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
-    whole = all(isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0 for size in sizes)
-    if len(sizes) not in (2, 3) or not whole or math.prod(map(int, sizes)) != features:
-        given = sizes if whole and sizes else type(shape).__name__
-        raise ShapeError("dataset-image-shape", given=given, features=features)
-    return tuple(map(int, sizes))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.data import cells, conversion, dialects, limits
+from sumtoone.data import cells, dialects, limits, precision
 from sumtoone.data.dialects import Dialect
 from sumtoone.errors import DataError
 
@@ -113,10 +113,10 @@ def _join(
     before = 0
     for batch in rows:
         columns = np.stack([cells.numbers(path, name, before, batch.column(name), mark) for name in features], axis=1)
-        far, narrow = conversion.far_columns(columns), columns.astype(np.float32)
-        conversion.check_apart(columns, far, path, ", ".join(features), features)
+        far, narrow = precision.far_columns(columns), columns.astype(np.float32)
+        precision.check_apart(columns, far, path, ", ".join(features), features)
         # A part of the rows may be all the same where the whole is not.
-        far |= np.abs(narrow).min(axis=0, initial=np.inf) > conversion.FAR * np.ptp(columns, axis=0)
+        far |= np.abs(narrow).min(axis=0, initial=np.inf) > precision.FAR * np.ptp(columns, axis=0)
         if not wide and (narrow[:, far] != columns[:, far]).any():
             if blocks:
                 return None
@@ -129,8 +129,8 @@ def _join(
     inputs = np.concatenate(blocks) if blocks else np.empty((0, len(features)), np.float32)
     del blocks
     if wide:
-        far, narrow = conversion.far_columns(inputs), inputs.astype(np.float32)
-        conversion.check_apart(inputs, far, path, ", ".join(features), features)
+        far, narrow = precision.far_columns(inputs), inputs.astype(np.float32)
+        precision.check_apart(inputs, far, path, ", ".join(features), features)
         if (narrow[:, far] == inputs[:, far]).all():
             inputs = narrow
     return inputs, features, cells.together(labels), cells.together(parts) if split else None

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sumtoone.data import limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import PARTS, Pair, assemble, number_parts, part_named
+from sumtoone.data.labels import number_parts
+from sumtoone.data.splitting import PARTS, Pair, assemble, part_named
 from sumtoone.errors import DataError
 from sumtoone.specification import did_you_mean
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from sumtoone.data import limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import Pair, assemble, match_labels, number_labels
+from sumtoone.data.labels import match_labels, number_labels
+from sumtoone.data.splitting import Pair, assemble
 from sumtoone.errors import DataError
 
 _IDX = re.compile(r"[-.]idx[13]-ubyte")

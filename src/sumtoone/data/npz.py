@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from sumtoone.data import conversion, limits
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import Pair, assemble, number_parts
+from sumtoone.data.labels import number_parts
+from sumtoone.data.splitting import Pair, assemble
 from sumtoone.errors import DataError
 from sumtoone.language import text
 from sumtoone.specification import did_you_mean

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.data import cells, conversion, limits
+from sumtoone.data import cells, limits, precision
 from sumtoone.errors import DataError
 
 
@@ -49,8 +49,8 @@ def read(path: Path, label: str) -> tuple[NDArray[Any], list[str], Any, Any]:
             column = _column(path, table, name)
             values = cells.numbers(path, name, 0, column)[:, None]
             exact = column.to_numpy()[:, None] if pyarrow.types.is_integer(column.type) else values
-            far = conversion.far_columns(values)
-            conversion.check_apart(exact, far, path, "x", [name])
+            far = precision.far_columns(values)
+            precision.check_apart(exact, far, path, "x", [name])
             if far.any() and (values.astype(np.float32) != values).any():
                 inputs = inputs.astype(np.float64, copy=False)
             inputs[:, place] = values[:, 0]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sumtoone.data import conversion, limits
+from sumtoone.data import conversion, limits, precision
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 
 if TYPE_CHECKING:
@@ -121,13 +121,13 @@ class Preprocessing:
             return cls(features, _LEVELS, (mean,), (deviation if np.count_nonzero(counts) > 1 else 1.0,))
         if not len(rows):
             return cls(features)
-        found = conversion.not_finite(rows)
+        found = precision.not_finite(rows)
         if found is not None:
             where = {"path": "Preprocessing.fitted: inputs", "row": found[0] + 1, "column": found[1] + 1}
             raise DataError("data-finite", **where, value=rows[found])
-        means, deviations = conversion.moments(rows)
+        means, deviations = precision.moments(rows)
         # Under this, a column is constant up to the rounding of its own values.
-        rounding = 1e-7 if conversion.holds(rows.dtype) else 1e-15
+        rounding = 1e-7 if precision.holds(rows.dtype) else 1e-15
         still = deviations <= rounding * np.maximum(np.abs(means), 1e-30)
         return cls(features, 1.0, tuple(means.tolist()), tuple(np.where(still, 1.0, deviations).tolist()))
 
@@ -180,7 +180,7 @@ class Preprocessing:
     @cached_property
     def _far(self) -> bool:
         """Whether a mean is so far from zero that taking it off in float32 would leave too few digits."""
-        return bool((np.abs(self.mean) > conversion.FAR * np.array(self.std)).any())
+        return bool((np.abs(self.mean) > precision.FAR * np.array(self.std)).any())
 
     def rows(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return the raw values as rows (N, D), checked as :meth:`__call__` promises, nothing computed yet."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from sumtoone.data import delimited, limits, parquet
 from sumtoone.data.cells import MISSING
 from sumtoone.data.dataset import Dataset
-from sumtoone.data.splitting import PARTS, Pair, assemble, number_distinct, part_named
+from sumtoone.data.labels import number_distinct
+from sumtoone.data.splitting import PARTS, Pair, assemble, part_named
 from sumtoone.errors import DataError
 
 # What tables of text are called, and what stands behind that where they are packed.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sumtoone.data import Dataset, Preprocessing, load
-from sumtoone.data.dataset import checked_columns
+from sumtoone.data.names import checked_columns
 from sumtoone.description import load_size, needed, restored, specification_of
 from sumtoone.errors import DataError, RunError, SumtooneError
 from sumtoone.language import text
