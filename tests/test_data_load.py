@@ -248,7 +248,7 @@ def test_another_kind_of_file(tmp_path: Path) -> None:
 
 def test_the_package_loads_nothing_heavy() -> None:
     program = (
-        "import sys, sumtoone.data, sumtoone.data.named as named;"
+        "import sys, sumtoone.data; from sumtoone.data import named, sources;"
         "named.names(); [named.find(source) for source in sources.SOURCES.values()];"
         "print(sorted({'torch', 'numpy', 'requests', 'mlxtend', 'rich'} & set(sys.modules)))"
     )

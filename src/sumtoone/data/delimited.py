@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.data import cells, dialects, limits, precision
+from sumtoone.data import cells, dialects, limits, precision, streams
 from sumtoone.data.dialects import Dialect
 from sumtoone.errors import DataError
 
@@ -79,7 +79,7 @@ def _rows(path: Path, dialect: Dialect) -> Iterator[Iterable[Any]]:
 
     names = ["", *dialect.names] if dialect.indexed else list(dialect.names)
     try:
-        with dialects.opened(path, dialect.encoding) as file:
+        with streams.opened(path, dialect.encoding) as file:
             left = dialect.start
             while left:
                 left -= len(file.read(min(left, _BLOCK)))

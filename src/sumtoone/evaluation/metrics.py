@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
+from sumtoone.evaluation.checks import SUMMED, as_numbers, check_labels, check_probabilities, check_shapes
 from sumtoone.evaluation.report import (
     BINS,
     MOST_CLASSES,
@@ -35,13 +36,10 @@ if TYPE_CHECKING:
     from sumtoone.data.dataset import Split
     from sumtoone.data.preprocessing import Preprocessing
 
-# How far the probabilities of a row may sum from one: wide enough for half precision, far below any real mistake.
-SUM_TOLERANCE = 1e-3
 # The true class never counts as less probable than this, the smallest normal float32: the loss stays below 87.4 nats.
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
-# Of rows x classes: so many probabilities are computed at a time, and so many are summed in float64.
+# Of rows x classes: so many probabilities are computed at a time.
 _BLOCK = 2**22
-_SUMMED = 2**18
 
 
 class Predictor(Protocol):
@@ -106,7 +104,7 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
         for start in range(0, rows, step):
             table = as_numbers(answer(inputs_ND[start : start + step]), "uif", "evaluation-probabilities-dtype")
             labels = split.labels[start : start + step].numpy()
-            _check_shapes(table, labels, len(run.classes))
+            check_shapes(table, labels, len(run.classes))
             tally.add(table, labels)
         return tally.report(run.classes)
 
@@ -162,7 +160,7 @@ def report_from(probabilities: Tensor | ArrayLike, labels: Tensor | ArrayLike, c
     """
     table = as_numbers(probabilities, "uif", "evaluation-probabilities-dtype")
     truth = as_numbers(labels, "ui", "evaluation-labels-dtype")
-    _check_shapes(table, truth, len(classes))
+    check_shapes(table, truth, len(classes))
     check_labels(truth, len(classes))
     check_probabilities(table)
     tally = _Tally(len(classes), len(truth))
@@ -189,7 +187,7 @@ class _Tally:
 
     def add(self, table: NDArray[Any], truth: NDArray[Any], *, checked: bool = False) -> None:
         """Count rows of probabilities (N, K) and their labels (N,)."""
-        step = max(1, _SUMMED // self._classes)
+        step = max(1, SUMMED // self._classes)
         for start in range(0, len(truth), step):
             block = np.array(table[start : start + step], np.float64)
             if not checked:
@@ -260,64 +258,8 @@ def _runs(ordered: NDArray[Any]) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Yield the distinct values of a sorted array and how often each is there, some at a time."""
     start = 0
     while start < len(ordered):
-        end = min(start + _SUMMED, len(ordered))
+        end = min(start + SUMMED, len(ordered))
         # Not in the middle of equal ones.
         end = int(np.searchsorted(ordered, ordered[end - 1], side="right"))
         yield np.unique(ordered[start:end], return_counts=True)
         start = end
-
-
-def as_numbers(values: Tensor | ArrayLike, kinds: str, code: str) -> NDArray[Any]:
-    """Return values as an array of one of NumPy's ``kinds``; :class:`DtypeError` under ``code`` if they are none."""
-    if isinstance(values, Tensor):
-        values = values.detach().cpu()
-        # NumPy has no bfloat16.
-        array = (values.double() if values.is_floating_point() and values.element_size() < 4 else values).numpy()
-    else:
-        array = np.asarray(values)
-    # An empty list has NumPy's float type: what it lacks is rows, not a type.
-    if array.size and array.dtype.kind not in kinds:
-        raise DtypeError(code, given=array.dtype)
-    return array
-
-
-def _check_shapes(table: NDArray[Any], truth: NDArray[Any], classes: int) -> None:
-    if table.size == truth.size == 0:
-        raise DataError("split-empty", given="probabilities")
-    if table.ndim != 2 or truth.shape != table.shape[:1] or table.shape[1] != classes:
-        raise ShapeError("evaluation-shape", probabilities=table.shape, labels=truth.shape, classes=classes)
-
-
-def check_labels(labels: NDArray[Any], classes: int) -> None:
-    """Raise :class:`DataError` if a label (N,) is not from 0 to ``classes - 1``."""
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
-    if len(wrong):
-        row = int(wrong[0])
-        fields = {"row": row, "label": int(labels[row]), "count": len(wrong)}
-        raise DataError("evaluation-label", last=classes - 1, classes=classes, **fields)
-
-
-def check_probabilities(table: NDArray[Any], before: int = 0) -> None:
-    """Raise :class:`DataError` if a row of the table (N, K) holds no probabilities that sum to one.
-
-    ``before`` is the number of rows that came before these.
-    """
-    step = max(1, _SUMMED // max(1, table.shape[1]))
-    bad: list[tuple[int, int]] = []
-    off: list[tuple[int, float]] = []
-    counts = [0, 0]
-    for start in range(0, len(table), step):
-        block = table[start : start + step]
-        wrong = np.argwhere(~(block >= 0) | np.isinf(block))
-        sums = block.sum(axis=1, dtype=np.float64)
-        far = np.flatnonzero(~(np.abs(sums - 1.0) <= SUM_TOLERANCE))
-        bad += [(start + row, column) for row, column in wrong[:1].tolist()]
-        off += [(start + row, float(sums[row])) for row in far[:1].tolist()]
-        counts = [counts[0] + len(wrong), counts[1] + len(far)]
-    if bad:
-        row, column = bad[0]
-        value = f"{table[row, column]:.6g}"
-        raise DataError("evaluation-probability", row=before + row, column=column, value=value, count=counts[0])
-    if off:
-        fields = {"row": before + off[0][0], "sum": f"{off[0][1]:.6g}", "count": counts[1]}
-        raise DataError("evaluation-sum", tolerance=SUM_TOLERANCE, rows=before + len(table), **fields)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from sumtoone.errors import DataError, ShapeError, UsageError
-from sumtoone.evaluation.metrics import as_numbers, check_labels, check_probabilities
+from sumtoone.evaluation.checks import as_numbers, check_labels, check_probabilities
 from sumtoone.language import text
 from sumtoone.plots.canvas import BLUE, GREY, VERMILION, drawing, readable
 
