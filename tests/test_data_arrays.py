@@ -379,8 +379,8 @@ def test_large_values_that_stay_apart_are_taken(column: np.ndarray) -> None:
         (Y.astype(complex), "data-label-kind", "complex128 in arrays: y"),
         (Y.astype("M8[D]"), "data-label-kind", "datetime64[D] in arrays: y"),
         (torch.from_numpy(Y).to_sparse(), "data-label-kind", "Tensor (torch.int64, sparse_coo, cpu) in arrays: y"),
-        (["\ud800", *LABELS[1:]], "data-label-name", r"'\ud800' in row 1 of arrays: y"),
-        (["a\x1b[2J", *LABELS[1:]], "data-label-name", r"'a\x1b[2J' in row 1 of arrays: y"),
+        (["\ud800", *LABELS[1:]], "data-label-name", r"\ud800 in row 1 of arrays: y"),
+        (["a\x1b[2J", *LABELS[1:]], "data-label-name", r"a\x1b[2J in row 1 of arrays: y"),
     ],
 )
 def test_labels_that_are_none(y: Any, code: str, got: str) -> None:

@@ -242,7 +242,7 @@ def test_one_class_is_none_and_names_are_printable(tmp_path: Path) -> None:
     assert refusal(lambda: folders.read(root)) == (
         "data-label-name",
         "plain text of at most 1000 characters, without control characters",
-        rf"'d\x1bog' in row 7 of {root}",
+        rf"d\x1bog in row 7 of {root}",
     )
 
 
