@@ -60,3 +60,21 @@ def test_without_a_name_the_kernels_step_aside(name: str) -> None:
 
 def test_without_dlpacks_exchange_predictions_are_pytorchs() -> None:
     assert without("torch.Tensor.__dlpack_c_exchange_api__") == native.status().path
+
+
+def test_without_dispatch_modes_no_module_is_taken_over() -> None:
+    program = (
+        PROGRAM
+        + """
+try:
+    s1.Network.from_module(torch.nn.Linear(5, 5), x)
+except s1.UnavailableError as error:
+    print(error.code, error.exit_code, error.got == f"PyTorch {torch.__version__}", error.expected)
+"""
+    )
+    name = "torch.utils._python_dispatch.TorchDispatchMode"
+    done = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    path, told = done.stdout.splitlines()
+    assert path.strip() == native.status().path
+    assert told == f"adopt-pytorch 4 True {name}, as PyTorch 2.13 has it"

@@ -16,14 +16,21 @@ from torch.compiler import is_compiling
 missing: list[str] = []
 
 
-def _found(place: str) -> Any:
-    """Return what PyTorch has at a place; where it has nothing, None, and the place is noted as missing."""
+def _there(place: str) -> Any:
+    """Return what PyTorch has at a place, None where it has nothing."""
     module, _, name = place.rpartition(".")
     try:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError):
-        missing.append(place)
         return None
+
+
+def _found(place: str) -> Any:
+    """Return what PyTorch has at a place; where it has nothing, the place is noted as missing."""
+    found = _there(place)
+    if found is None:
+        missing.append(place)
+    return found
 
 
 # A tracer; dispatch modes; transforms of torch.func.
@@ -46,6 +53,10 @@ _COMPILED = "_compiled_call_impl"
 
 # Without DLPack's C exchange (PyTorch 2.9 has it) predictions run on PyTorch's operations.
 tensor_exchange = getattr(Tensor, "__dlpack_c_exchange_api__", None)
+
+# What sees every operation of a module. Without it no module is taken over, and ``adoption`` says so.
+DISPATCH_MODE = "torch.utils._python_dispatch.TorchDispatchMode"
+DispatchMode = _there(DISPATCH_MODE)
 
 
 def watched() -> bool:

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from sumtoone.errors import SumtooneError, UsageError
+from sumtoone.errors import SumtooneError, UnavailableError, UsageError
+from sumtoone.private import DISPATCH_MODE, DispatchMode
 
 _TORCH = str(Path(torch.__file__).parent)
 _LAYER_FILES = ("linear", "activation", "container", "flatten", "dropout", "module")
@@ -66,11 +66,11 @@ def replace_tensors(item: Any, kind: type, replace: Callable[[Any], Any]) -> Any
     return item
 
 
-class Recording(TorchDispatchMode):
+class Recording(DispatchMode or object):  # type: ignore[misc]
     """What happened between the input, which is number 0, and the output."""
 
     def __init__(self, module: nn.Module, inputs: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.steps: list[Step] = []
         self.drops: list[Drop] = []
         self.tensors: list[Tensor] = [inputs]  # kept alive, so that an id names one tensor
@@ -194,7 +194,11 @@ def record(module: nn.Module, inputs: Tensor) -> tuple[Recording, Any]:
     ------
     UsageError
         If the module raises, or does what cannot be adopted whatever comes after it.
+    UnavailableError
+        If this PyTorch does not show the operations.
     """
+    if DispatchMode is None:
+        raise UnavailableError("adopt-pytorch", name=DISPATCH_MODE, given=f"PyTorch {torch.__version__}")
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
