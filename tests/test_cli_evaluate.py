@@ -277,10 +277,10 @@ def test_rows_of_another_size(tmp_path: Path, run: Path, capsys: Captured) -> No
     other = write(tmp_path / "other.npz", ["ant"] * 5 + ["bee"] * 5, features=6)
     assert refusal(capsys, "evaluate", run, other) == (
         3,
-        "sumtoone: The rows are not of the size this run was trained on [preprocessing-shape]\n"
-        "  expected: inputs of shape (N, 4)\n"
-        "  got: inputs of shape (40, 6)\n"
-        "  try: evaluate on the data set the run was trained on, or train a run on this one\n",
+        "sumtoone: The inputs do not hold rows of the size this network was trained on [preprocessing-shape]\n"
+        "  expected: 4 values in the last axes, such as (N, 4)\n"
+        "  got: shape (40, 6)\n"
+        "  try: reshape to (N, 4), take the data that this was trained on, or train on inputs of this size\n",
     )
 
 

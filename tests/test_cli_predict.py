@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from rich.cells import cell_len
 import sumtoone as s1
 from sumtoone.cli import main
 from sumtoone.cli.terminal import probability_bars
+from sumtoone.data import images
 from sumtoone.language import speak
 from sumtoone.photos import prepare
 
@@ -188,6 +190,26 @@ def test_one_bad_image_does_not_stop_the_others(tmp_path: Path, square: Path, ca
     }
     assert second["label"] == "cat"
     assert (third["path"], third["error"]["code"]) == (str(none), "data-missing-path")
+
+
+def test_one_image_that_memory_does_not_hold_does_not_stop_the_others(
+    tmp_path: Path, square: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = certain(tmp_path / "run", {"cat": 0.75, "dog": 0.25})
+    read = images.opened
+
+    def opened(file: Any, name: object) -> Any:
+        if name == "large.png":
+            raise MemoryError("8 GiB")
+        return read(file, name)
+
+    monkeypatch.setattr(images, "opened", opened)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "large.png").write_bytes(square.read_bytes())
+    assert main(["predict", str(run), "large.png", str(square), "--json", "--quiet"]) == 4
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["path"], first["error"]["code"], second["label"]) == ("large.png", "memory", "cat")
+    assert first["error"]["got"].startswith("large.png: 8 GiB; ")
 
 
 def refusal(capsys: Captured, *words: object) -> tuple[int, str]:

@@ -226,10 +226,10 @@ def test_a_syntax_error_names_the_line(folder: Path, capsys: pytest.CaptureFixtu
     code, error = _error(folder, f"{folder / 'broken.py'}:A", capsys)
     assert (code, error) == (
         3,
-        "sumtoone: The file is not valid Python [adopt-import]\n"
-        "  expected: a file that 'python FOLDER/broken.py' can run\n"
-        "  got: FOLDER/broken.py:2: invalid syntax\n"
-        "  try: correct line 2\n",
+        "sumtoone: The file raised an error while it was run [adopt-import]\n"
+        "  expected: a file that 'python FOLDER/broken.py' runs from top to bottom\n"
+        "  got: SyntaxError: invalid syntax at broken.py:2\n"
+        "  try: mend broken.py:2; put what should not run on import under if __name__ == '__main__':\n",
     )
 
 
@@ -252,13 +252,14 @@ def test_a_file_that_cannot_be_run(
     code, error = _error(folder, f"{folder / 'raising.py'}:A", capsys)
     assert code == 3
     if got is None:
-        assert "[adopt-import]" in error or "[adopt-import]" in error
+        assert "[adopt-import]" in error
     else:
         assert error == (
             "sumtoone: The file raised an error while it was run [adopt-import]\n"
-            "  expected: a file that can be run from top to bottom\n"
+            "  expected: a file that 'python FOLDER/raising.py' runs from top to bottom\n"
             f"  got: {got}\n"
-            "  try: put what should not run on import under if __name__ == '__main__':\n"
+            f"  try: mend {got.rpartition(' at ')[2]}; "
+            "put what should not run on import under if __name__ == '__main__':\n"
         )
 
 

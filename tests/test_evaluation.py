@@ -393,7 +393,7 @@ MISTAKES = {
             "The inputs do not hold rows of the size this network was trained on",
             "4 values in the last axes, such as (N, 4)",
             "shape (5, 8)",
-            "reshape to (N, 4), or use a run that was trained on inputs of this size",
+            "reshape to (N, 4), take the data that this was trained on, or train on inputs of this size",
         ),
     ),
     "batch size": (

@@ -68,7 +68,7 @@ def test_other_inputs_are_refused(run: Run) -> None:
         "The inputs do not hold rows of the size this network was trained on [preprocessing-shape]\n"
         "  expected: 12 values in the last axes, such as (N, 12)\n"
         "  got: shape (5, 7)\n"
-        "  try: reshape to (N, 12), or use a run that was trained on inputs of this size"
+        "  try: reshape to (N, 12), take the data that this was trained on, or train on inputs of this size"
     )
     with pytest.raises(ShapeError):
         run.probabilities(torch.zeros(5, 24))

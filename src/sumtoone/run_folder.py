@@ -32,13 +32,8 @@ def as_path(given: object) -> Path:
     """Return what a caller names a folder by as a path; :class:`UsageError` if it is none."""
     if isinstance(given, str) or (isinstance(given, os.PathLike) and isinstance(os.fspath(given), str)):
         return Path(given)
-    what = {
-        "function": "sumtoone",
-        "name": "path",
-        "wanted": "str | Path",
-        "given": f"{given!r} ({type(given).__name__})",
-    }
-    raise UsageError("argument-type", **what, hint="open_run('runs/first'), fit(…, out='runs/first')")
+    what = {"function": "sumtoone", "name": "path", "wanted": "str | Path", "hint": "open_run('runs/first')"}
+    raise UsageError("argument-type", **what, given=f"{given!r} ({type(given).__name__})")
 
 
 @contextmanager

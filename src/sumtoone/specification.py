@@ -66,9 +66,8 @@ class Specification:
             object.__setattr__(self, name, plain_number(getattr(self, name)))
         sizes = tuple(map(plain_number, self.sizes)) if isinstance(self.sizes, list | tuple) else (None,)
         if not all(type(size) is int for size in sizes):
-            raise SpecificationError(
-                "specification-type", kind=type(self.sizes).__name__, value=quoted(self.sizes)[:60]
-            )
+            given = f"{type(self.sizes).__name__}: {quoted(self.sizes)[:60]}"
+            raise SpecificationError("specification-type", given=given)
         object.__setattr__(self, "sizes", sizes)
         problems = [
             *_size_problems(self.sizes),
@@ -152,18 +151,12 @@ def _parse(given: str) -> tuple[int, ...]:
         raise _too_large("sizes", len(parts))
     problems: list[SpecificationError] = []
     for place, part in enumerate(parts, start=1):
+        where = {"place": place, "given": cut(given, _LONGEST)}
         if not part:
-            problems.append(SpecificationError("specification-gap", place=place, given=cut(given, _LONGEST)))
+            problems.append(SpecificationError("specification-gap", **where))
         elif not (part.isascii() and part.isdigit()):
-            problems.append(
-                SpecificationError(
-                    "specification-number",
-                    part=cut(part, _LONGEST),
-                    place=place,
-                    given=cut(given, _LONGEST),
-                    hint=_number_hint(part),
-                )
-            )
+            shown, hint = cut(part, _LONGEST), _number_hint(part)
+            problems.append(SpecificationError("specification-number", **where, part=shown, hint=hint))
     raise_all(problems)
     # A number of more than 18 digits is over every limit; int() of a hostile megabyte of digits would take long.
     return tuple(int(part) if len(part) <= 18 else 10**18 for part in parts)

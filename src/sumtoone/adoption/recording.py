@@ -219,10 +219,5 @@ def record(module: nn.Module, inputs: Tensor) -> tuple[Recording, Any]:
             raise
         except Exception as error:
             why = (str(error) or "…").splitlines()[0]
-            raise UsageError(
-                "adopt-raises",
-                kind=type(error).__name__,
-                why=why,
-                shape=tuple(inputs.shape),
-                name=type(module).__name__,
-            ) from error
+            fields = {"name": type(module).__name__, "shape": tuple(inputs.shape)}
+            raise UsageError("adopt-raises", given=f"{type(error).__name__}: {why}", **fields) from error

@@ -62,7 +62,7 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label", whole: b
     DtypeError
         If what is given is neither; arrays and frames go through :meth:`Dataset.from_arrays`.
     UnavailableError
-        If a named data set is not on this machine and cannot be downloaded.
+        If a named data set is not on this machine and cannot be downloaded, or memory does not hold the data.
 
     Examples
     --------

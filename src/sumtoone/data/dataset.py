@@ -96,9 +96,9 @@ class Split:
 def _normal(name: str, tensor: object, dtypes: tuple[torch.dtype, ...]) -> Tensor:
     """Return the tensor itself or, of one made for inference or with a gradient, its values as any other tensor."""
     if not isinstance(tensor, Tensor) or tensor.device.type != "cpu" or tensor.layout != torch.strided:
-        raise DtypeError("dataset-tensor", what=name, kind=conversion.described(tensor))
+        raise DtypeError("dataset-tensor", given=f"{name}: {conversion.described(tensor)}")
     if tensor.dtype not in dtypes:
-        raise DtypeError("dataset-tensor", what=name, kind=conversion.described(tensor))
+        raise DtypeError("dataset-tensor", given=f"{name}: {conversion.described(tensor)}")
     if type(tensor) is Tensor and not (tensor.is_inference() or tensor.requires_grad or tensor.is_neg()):
         return tensor
     with torch.inference_mode(False):
@@ -166,7 +166,7 @@ class Dataset:
 
     def _check_split(self, part: str, split: object) -> None:
         if not isinstance(split, Split):
-            raise DtypeError("dataset-tensor", what=part, kind=conversion.described(split))
+            raise DtypeError("dataset-tensor", given=f"{part}: {conversion.described(split)}")
         name, inputs = self.name, self.train.inputs
         if split.inputs.shape[1] != inputs.shape[1]:
             raise DataError("data-shapes", name=name, part=part, train=inputs.shape[1], other=split.inputs.shape[1])

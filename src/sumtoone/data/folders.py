@@ -111,16 +111,9 @@ def _stacked(paths: list[Path]) -> NDArray[Any]:
         image = read_image(path)
         if images and image.shape[:2] != images[0].shape[:2]:
             first, second = ("{1} x {0}".format(*picture.shape) for picture in (images[0], image))
-            raise DataError(
-                "data-image-sizes",
-                path=paths[0],
-                size=first,
-                other=path,
-                other_size=second,
-            )
+            raise DataError("data-image-sizes", path=paths[0], size=first, other=path, other_size=second)
         if image.size > limits.MOST_FEATURES:
-            count = {"count": image.size, "limit": limits.MOST_FEATURES}
-            raise DataError("data-features", name=path, **count)
+            raise DataError("data-features", name=path, count=image.size, limit=limits.MOST_FEATURES)
         size += image.nbytes
         if size > limits.MOST_BYTES:
             raise DataError("data-too-large", path=path.parent, size=size, limit=limits.MOST_BYTES)

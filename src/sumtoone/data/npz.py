@@ -66,8 +66,7 @@ def read(path: Path, *, whole: bool = False) -> Dataset:
             if key not in arrays:
                 raise DataError("data-npz-missing", path=path, key=key, keys=", ".join(arrays))
         if arrays[x].shape[1:] != arrays["x"].shape[1:]:
-            shapes = {"train": arrays["x"].shape[1:], "other": arrays[x].shape[1:]}
-            raise DataError("data-shapes", name=path, part=part, **shapes)
+            raise DataError("data-shapes", name=path, part=part, train=arrays["x"].shape[1:], other=arrays[x].shape[1:])
     # Each goes when its rows are made of it.
     raw = {key: conversion.plain(arrays.pop(key)) for key in ("x", *(f"x_{part}" for part in parts))}
     for key, array in raw.items():

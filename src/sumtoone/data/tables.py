@@ -56,8 +56,7 @@ def read(path: Path, label: str = "label", *, whole: bool = False) -> Dataset:
     inputs, columns, raw, parts = reader(path, label)
     where = f"{path}: {label}"
     if len(raw.dictionary) > limits.MOST_CLASSES:
-        count = {"count": len(raw.dictionary), "limit": limits.MOST_CLASSES}
-        raise DataError("data-many-classes", where=where, **count)
+        raise DataError("data-many-classes", where=where, count=len(raw.dictionary), limit=limits.MOST_CLASSES)
     # Arrow hands texts on that it has not decoded: what is no UTF-8 shows here.
     with limits.foreign(path, f"data-{kind}-broken"):
         named = raw.dictionary.to_pylist()
