@@ -30,7 +30,7 @@ import torch, torch._dynamo, typer
 _connection = socket.socket(fileno=int(sys.argv[1]))
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:
-    _words, _files, _, _ = socket.recv_fds(_connection, 2**20, 3)
+    _words, _files, _, _ = socket.recv_fds(_connection, 2**20, 4)
     if not _words:
         os._exit(0)
     if os.fork() == 0:
@@ -50,7 +50,7 @@ if _program:
     finally:  # with nobody there where the time was over
         os._exit(0)
 _answer.close()
-for _place, _file in enumerate(_files, 1):
+for _place, _file in enumerate(_files):
     os.dup2(_file, _place)
     os.close(_file)
 _words = json.loads(_words)
@@ -59,9 +59,11 @@ os.environ.update(_words["environment"])
 os.chdir(_words["folder"])
 sys.argv = _words["argv"]
 sys.path[:0] = _words["path"]
-if "PYTHONIOENCODING" in os.environ:
-    sys.stdout.reconfigure(encoding=os.environ["PYTHONIOENCODING"], errors="strict")
-    sys.stderr.reconfigure(encoding=os.environ["PYTHONIOENCODING"], errors="backslashreplace")
+# New streams, for the old ones keep in mind what theirs can do.
+_encoding, _, _errors = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")
+sys.stdin = sys.__stdin__ = open(0, encoding=_encoding, closefd=False)
+sys.stdout = sys.__stdout__ = open(1, "w", encoding=_encoding, errors=_errors or "strict", closefd=False)
+sys.stderr = sys.__stderr__ = open(2, "w", 1, encoding=_encoding, errors="backslashreplace", closefd=False)
 for _action in _words["warn"]:
     warnings.simplefilter(_action)
 coverage.process_startup()
@@ -81,6 +83,7 @@ except BaseException:
 threading._shutdown()
 atexit._run_exitfuncs()
 sys.stdout.flush()
+sys.stderr.flush()
 os._exit(_code)
 """
 
@@ -114,42 +117,57 @@ def run(
     warn: str = "",
     env: dict[str, str] | None = None,
     cwd: Path | None = None,
+    terminal: int | None = None,
     encoding: str | None = "utf-8",
     timeout: float = 120,
 ) -> subprocess.CompletedProcess[Any]:
     """Run a program as ``python -W warn -c program`` does, or the command line for None, and wait for its end.
 
-    Several threads may do so at once.
+    Several threads may do so at once. Where a terminal is given, the program reads and writes there.
     """
-    words = list(map(str, arguments))
-    environment = dict(os.environ if env is None else env)
-    if not sys.platform.startswith("linux"):
-        before, of = ["-W", warn] if warn else [], ["-m", "sumtoone"] if program is None else ["-c", program]
-        command = [sys.executable, *before, *of, *words]
-        return subprocess.run(
-            command, capture_output=True, encoding=encoding, env=environment, cwd=cwd, timeout=timeout, check=False
-        )
-    request = {
-        "program": program,
-        "argv": ["-c", *words],
-        "path": [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), ""],
-        "warn": [*filter(None, [environment.get("PYTHONWARNINGS"), warn])],
-        "environment": environment | measuring,
-        "folder": str(cwd or Path.cwd()),
-    }
+    words, environment = list(map(str, arguments)), dict(os.environ if env is None else env)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, Path(os.devnull).open() as none:
+        streams = [none.fileno(), out.fileno(), err.fileno()] if terminal is None else [terminal] * 3
+        if sys.platform.startswith("linux"):
+            request = {
+                "program": program,
+                "argv": ["-c", *words],
+                "path": [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), ""],
+                "warn": [*filter(None, [environment.get("PYTHONWARNINGS"), warn])],
+                "environment": environment | measuring,
+                "folder": str(cwd or Path.cwd()),
+            }
+            code = _ask(request, streams, timeout)
+        else:
+            of = ["-m", "sumtoone"] if program is None else ["-c", program]
+            command = [sys.executable, *(["-W", warn] if warn else []), *of, *words]
+            stdin, stdout, stderr = streams
+            code = subprocess.run(
+                command,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                env=environment,
+                cwd=cwd,
+                timeout=timeout,
+                check=False,
+            ).returncode
+        for stream in (out, err):
+            stream.seek(0)
+        said = [stream.read() if encoding is None else stream.read().decode(encoding) for stream in (out, err)]
+    return subprocess.CompletedProcess([sys.executable, *words], code, *said)
+
+
+def _ask(request: dict[str, Any], streams: list[int], timeout: float) -> int:
+    """Let the server run a program, and return the code with which it ended."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, ours, theirs:
-        with _lock:
-            socket.send_fds(_server(), [json.dumps(request).encode()], [out.fileno(), err.fileno(), theirs.fileno()])
-        theirs.close()
+    with ours:
+        with theirs, _lock:
+            socket.send_fds(_server(), [json.dumps(request).encode()], [*streams, theirs.fileno()])
         number = int(ours.recv(32))
         ours.settimeout(timeout)
         try:
-            code = int(ours.recv(32))
+            return int(ours.recv(32))
         except TimeoutError:
             os.kill(number, signal.SIGKILL)
             raise
-        out.seek(0)
-        err.seek(0)
-        said = [stream.read() if encoding is None else stream.read().decode(encoding) for stream in (out, err)]
-        return subprocess.CompletedProcess([sys.executable, *words], code, *said)
