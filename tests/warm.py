@@ -30,7 +30,7 @@ import torch, torch._dynamo, typer
 _connection = socket.socket(fileno=int(sys.argv[1]))
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:
-    _words, _files, _, _ = socket.recv_fds(_connection, 2**20, 4)
+    _words, _files, *_ = socket.recv_fds(_connection, 2**20, 4)
     if not _words:
         os._exit(0)
     if os.fork() == 0:
@@ -141,17 +141,8 @@ def run(
         else:
             of = ["-m", "sumtoone"] if program is None else ["-c", program]
             command = [sys.executable, *(["-W", warn] if warn else []), *of, *words]
-            stdin, stdout, stderr = streams
-            code = subprocess.run(
-                command,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                env=environment,
-                cwd=cwd,
-                timeout=timeout,
-                check=False,
-            ).returncode
+            where = dict(zip(("stdin", "stdout", "stderr"), streams, strict=True))
+            code = subprocess.run(command, env=environment, cwd=cwd, timeout=timeout, check=False, **where).returncode
         for stream in (out, err):
             stream.seek(0)
         said = [stream.read() if encoding is None else stream.read().decode(encoding) for stream in (out, err)]
