@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,23 +24,22 @@ from typing import Any
 # Runs at the top of the interpreter, so that a program ends as a script does: with its traceback and what is registered
 # for the end. A process between the server and the program waits for it: many may run at once.
 _SERVER = """
-import atexit, json, os, runpy, signal, socket, sys, threading, types, warnings
+import atexit, json, os, runpy, select, signal, socket, sys, threading, types, warnings
 import coverage, filelock, mlxtend.data, PIL.Image, pyarrow.csv, pyarrow.parquet, rich, safetensors.torch, scipy.special
 import torch, torch._dynamo, typer
 
-_connection = socket.socket(fileno=int(sys.argv[1]))
+_listener = socket.socket(fileno=int(sys.argv[1]))
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:
-    _words, _files, *_ = socket.recv_fds(_connection, 2**20, 4)
-    if not _words:
-        os._exit(0)
+    if 0 in select.select([_listener, 0], [], [])[0]:
+        os._exit(0)  # whoever began this one is gone
+    _answer = _listener.accept()[0]
     if os.fork() == 0:
         break
-    for _file in _files:
-        os.close(_file)
+    _answer.close()
 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-_connection.close()
-_answer = socket.socket(fileno=_files.pop())
+_listener.close()
+_words, _files, *_ = socket.recv_fds(_answer, 2**20, 3)
 _program = os.fork()
 if _program:
     for _file in _files:
@@ -64,8 +64,8 @@ _encoding, _, _errors = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":
 sys.stdin = sys.__stdin__ = open(0, encoding=_encoding, closefd=False)
 sys.stdout = sys.__stdout__ = open(1, "w", encoding=_encoding, errors=_errors or "strict", closefd=False)
 sys.stderr = sys.__stderr__ = open(2, "w", 1, encoding=_encoding, errors="backslashreplace", closefd=False)
-for _action in _words["warn"]:
-    warnings.simplefilter(_action)
+if _words["warn"]:
+    warnings.simplefilter(_words["warn"])
 coverage.process_startup()
 _code = 0
 try:
@@ -91,24 +91,28 @@ os._exit(_code)
 measuring: dict[str, str] = {}
 
 _lock = threading.Lock()
-_connection: socket.socket | None = None
+_place: str = ""
 
 
-def _server() -> socket.socket:
-    """The connection to this process's server, which ends when the connection does."""
-    global _connection
-    if _connection is None:
-        _connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        process = subprocess.Popen(
-            [sys.executable, "-c", _SERVER, str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
-        )
-        theirs.close()
-        atexit.register(process.wait)
-        atexit.register(_connection.close)
-    return _connection
+def _server() -> str:
+    """The socket of this process's server, which ends when this process does."""
+    global _place
+    with _lock:
+        if not _place:
+            folder = tempfile.mkdtemp()
+            atexit.register(shutil.rmtree, folder)
+            _place = f"{folder}/socket"
+            with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+                listener.bind(_place)
+                listener.listen(64)
+                process = subprocess.Popen(
+                    [sys.executable, "-c", _SERVER, str(listener.fileno())],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    pass_fds=[listener.fileno()],
+                )
+            atexit.register(process.communicate)
+    return _place
 
 
 def run(
@@ -129,15 +133,10 @@ def run(
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, Path(os.devnull).open() as none:
         streams = [none.fileno(), out.fileno(), err.fileno()] if terminal is None else [terminal] * 3
         if sys.platform.startswith("linux"):
-            request = {
-                "program": program,
-                "argv": ["-c", *words],
-                "path": [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), ""],
-                "warn": [*filter(None, [environment.get("PYTHONWARNINGS"), warn])],
-                "environment": environment | measuring,
-                "folder": str(cwd or Path.cwd()),
-            }
-            code = _ask(request, streams, timeout)
+            path = [*filter(None, environment.get("PYTHONPATH", "").split(os.pathsep)), ""]
+            request = {"program": program, "argv": ["-c", *words], "path": path, "warn": warn}
+            request |= {"environment": environment | measuring, "folder": str(cwd or Path.cwd())}
+            code = ask(_server(), request, streams, timeout)
         else:
             of = ["-m", "sumtoone"] if program is None else ["-c", program]
             command = [sys.executable, *(["-W", warn] if warn else []), *of, *words]
@@ -149,16 +148,30 @@ def run(
     return subprocess.CompletedProcess([sys.executable, *words], code, *said)
 
 
-def _ask(request: dict[str, Any], streams: list[int], timeout: float) -> int:
-    """Let the server run a program, and return the code with which it ended."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours:
-        with theirs, _lock:
-            socket.send_fds(_server(), [json.dumps(request).encode()], [*streams, theirs.fileno()])
-        number = int(ours.recv(32))
-        ours.settimeout(timeout)
+def ask(place: str, request: dict[str, Any], streams: list[int], timeout: float) -> int:
+    """Let the server at a place run a program, and return the code with which it ended."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as answer:
+        answer.connect(place)
+        socket.send_fds(answer, [json.dumps(request).encode()], streams)
+        number = int(answer.recv(32))
+        answer.settimeout(timeout)
         try:
-            return int(ours.recv(32))
+            return int(answer.recv(32))
         except TimeoutError:
             os.kill(number, signal.SIGKILL)
             raise
+
+
+def put_command(folder: Path) -> None:
+    """Put a ``sumtoone`` into a folder with which a shell runs the command line so."""
+    lines = (
+        f"#!{sys.executable} -I",
+        "import os, sys",
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})",
+        "import warm",
+        "request = {'program': None, 'argv': sys.argv, 'path': [], 'warn': '', 'folder': os.getcwd()}",
+        f"request['environment'] = dict(os.environ) | {measuring!r}",
+        f"sys.exit(warm.ask({_server()!r}, request, [0, 1, 2], 120))",
+    )
+    (folder / "sumtoone").write_text("\n".join(lines) + "\n")
+    (folder / "sumtoone").chmod(0o755)
