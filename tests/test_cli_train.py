@@ -323,6 +323,7 @@ def _begin(out: Path, *more: str) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.measured
 def test_ctrl_c_saves_and_exits_130_and_kill_9_loses_nothing(tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = _begin(out)
