@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
-from sumtoone import native
+import warm
 from sumtoone.language import speak
 
 # Two test processes with two threads each on two cores spend their time waiting for each other.
@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "measured: what runs in this test's new interpreters counts as covered")
     if config.getoption("fuzz"):
         settings.load_profile("new")
 
@@ -61,6 +62,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # Where the time does not suffice for all, another part is left out in every round.
     random.Random(str(config.getoption("--hypothesis-seed"))).shuffle(properties)
     items[:] = properties
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Let no process measure what it covers but those that are asked to; it costs each a third of its time."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_PROCESS_")]:
+        warm.measuring[name] = os.environ.pop(name)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    given = any("simd" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "simd" in metafunc.fixturenames and not given:
+        # Not before a test wants it: it loads PyTorch.
+        from sumtoone import native
+
+        metafunc.parametrize("simd", native.status().instruction_sets, indirect=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -98,8 +115,13 @@ def _to_paste(error: BaseException, fixtures: set[str]) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _own_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _own_surroundings(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     speak(None)
+    if request.node.get_closest_marker("measured"):
+        for name, value in warm.measuring.items():
+            monkeypatch.setenv(name, value)
     monkeypatch.setenv("SUMTOONE_LANG", "en")
     monkeypatch.setenv("SUMTOONE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -117,9 +139,11 @@ def mnist_folder() -> Iterator[Path]:
     pytest.skip("needs the full MNIST files: set SUMTOONE_DATA to the folder that holds mnist/")
 
 
-@pytest.fixture(params=native.status().instruction_sets)
+@pytest.fixture
 def simd(request: pytest.FixtureRequest) -> Iterator[str]:
     """One instruction set of this machine after the other; skips where there are no kernels."""
+    from sumtoone import native
+
     kernels = native.kernels()
     assert kernels is not None
     before = kernels.chosen()

@@ -7,8 +7,6 @@ two neighbours of bfloat16, the last bit of float32 decides, so the two are comp
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,6 +15,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import warm
 from engines import ACTIVATIONS, OPTIMIZERS, REFUSED, epoch_of, make_dataset, make_plan, train, weights
 from sumtoone import Dataset, Network, TrainingOptions, fit, load
 from sumtoone.errors import UnavailableError
@@ -182,5 +181,5 @@ def test_asking_for_it_without_the_instructions() -> None:
 def test_a_lowered_instruction_set_lowers_it_too(name: str, answer: str) -> None:
     code = "from sumtoone.native import kernels; print(kernels().rounds())"
     environment = {**os.environ, "SUMTOONE_SIMD": name, "SUMTOONE_NATIVE": "1"}
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout == f"{answer}\n"
+    told = warm.run(code, env=environment)
+    assert (told.returncode, told.stdout) == (0, f"{answer}\n")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from PIL import Image
 from rich.cells import cell_len
 
 import sumtoone as s1
+import warm
 from sumtoone.cli import main
 from sumtoone.cli.terminal import commonest_confusions, confusion_table
 from sumtoone.evaluation import Confusion, report_from
@@ -81,14 +79,7 @@ def said(capsys: Captured, *words: object) -> tuple[int, str, str]:
 
 
 def test_the_document_is_the_reports(digits: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "sumtoone", "evaluate", str(digits), "--json", "--quiet"],
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONWARNINGS": "error"},
-        timeout=60,
-        check=False,
-    )
+    result = warm.run(None, "evaluate", digits, "--json", "--quiet", warn="error")
     assert (result.returncode, result.stderr) == (0, "")
     document = json.loads(result.stdout)
     assert (document.pop("data"), document.pop("split")) == ("digits", "test")

@@ -99,6 +99,7 @@ KINDS = (
 )  # fmt: skip
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("verb", "rest"), WHOLE.items(), ids=map(" ".join, WHOLE))
 def test_every_option_and_argument_in_its_turn(
     place: Path, capsys: pytest.CaptureFixture[str], verb: tuple[str, ...], rest: list[str]

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from PIL import Image, ImageDraw
 from rich.cells import cell_len
 
 import sumtoone as s1
+import warm
 from sumtoone.cli import main
 from sumtoone.cli.terminal import probability_bars
 from sumtoone.data import images
@@ -72,14 +72,7 @@ def square(tmp_path: Path) -> Path:
 
 
 def process(*words: object, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "sumtoone", *map(str, words)],
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONWARNINGS": "error", **variables},
-        timeout=60,
-        check=False,
-    )
+    return warm.run(None, *words, env={**os.environ, **variables}, warn="error")
 
 
 # --- answers

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import warm
 from sumtoone import open_run
 from sumtoone.cli import main
 
@@ -281,13 +282,8 @@ def test_an_existing_run_is_refused(table: Path, tmp_path: Path, capsys: pytest.
 
 
 def test_identity_explains_itself(table: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        f"{sys.executable} -m sumtoone train {table} --label kind --activation identity --epochs 1 --out {tmp_path}/r",
-        shell=True,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ("train", table, "--label", "kind", "--activation", "identity", "--epochs", "1", "--out", tmp_path / "r")
+    done = warm.run(None, *words)
     assert done.returncode == 0
     assert done.stderr == (
         'activation="identity": without a non-linear function between them, linear layers multiply into one. '
@@ -327,6 +323,7 @@ def _begin(out: Path, *more: str) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.measured
 def test_ctrl_c_saves_and_exits_130_and_kill_9_loses_nothing(tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = _begin(out)
@@ -360,13 +357,13 @@ def test_ctrl_c_saves_and_exits_130_and_kill_9_loses_nothing(tmp_path: Path) -> 
 
 
 def test_a_terminal_shows_a_bar_and_a_pipe_does_not(table: Path, tmp_path: Path) -> None:
-    arguments = [*COMMAND, "train", str(table), "--label", "kind", "--epochs", "30", "--out"]
-    piped = subprocess.run([*arguments, str(tmp_path / "a")], capture_output=True, text=True, check=True)
-    assert piped.stderr == ""
+    arguments = ["train", str(table), "--label", "kind", "--epochs", "30", "--out"]
+    piped = warm.run(None, *arguments, tmp_path / "a", warn="error")
+    assert (piped.returncode, piped.stderr) == (0, "")
 
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*arguments, str(tmp_path / "b")],
+        [*COMMAND, *arguments, str(tmp_path / "b")],
         stdout=subprocess.DEVNULL,
         stderr=theirs,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
@@ -414,7 +411,7 @@ def test_memory_that_is_not_there_is_told(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, -1))\n"
         "sys.exit(main(['train', 'digits', '--network', '784-60000-60000-10', '--epochs', '1', '--json', '-q']))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = warm.run(code, cwd=tmp_path)
     assert done.returncode == 4, done.stderr
     error = json.loads(done.stdout)["error"]
     assert (error["code"], error["expected"]) == ("memory", "enough free memory")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 import sumtoone as s1
+import warm
 from sumtoone.adoption.files import module_from_file
 from sumtoone.cli import main
 from sumtoone.specification import names_file
@@ -309,14 +309,8 @@ def test_a_path_with_colons(folder: Path) -> None:
 
 
 def test_in_a_process_of_its_own_and_in_korean(folder: Path) -> None:
-    command = [sys.executable, "-W", "error", "-m", "sumtoone", "train", "clouds.csv", "--network", "net.py:MyNetwork"]
-    done = subprocess.run(
-        [*command, "--epochs", "1", "--out", "run", "--lang", "ko"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ["train", "clouds.csv", "--network", "net.py:MyNetwork", "--epochs", "1", "--out", "run", "--lang", "ko"]
+    done = warm.run(None, *words, warn="error", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == (
         "MyNetwork: 4-5-3 (relu). 학습할 때 softmax는 빼 둡니다. "

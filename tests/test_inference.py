@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import io
-import subprocess
-import sys
 import threading
 import warnings
 from collections import OrderedDict
@@ -25,6 +23,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+import warm
 from sumtoone import Network, Run, fit, native
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.errors import DtypeError, ShapeError
@@ -498,7 +497,7 @@ def test_many_callers_at_once_get_their_own_answers(threads: Callable[[int], Non
 
 
 def test_memory_that_another_thread_replaces_stays_until_it_is_read() -> None:
-    done = subprocess.run([sys.executable, "-c", REPLACING], capture_output=True, text=True, timeout=60, check=False)
+    done = warm.run(REPLACING, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 

@@ -78,6 +78,7 @@ def test_the_handler_of_a_program_around_python_stays(tmp_path: Path) -> None:
 
 
 @posix
+@pytest.mark.measured
 def test_a_training_in_the_background_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [*IGNORING, sys.executable, "-m", "sumtoone", "train", "digits", "--epochs", "12", "--out", str(run)]

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.functional import cross_entropy as torch_cross_entropy
 
+import warm
 from sumtoone import DtypeError, ShapeError, UsageError, native
 from sumtoone.functional import cross_entropy, log_softmax, softmax
 from sumtoone.native import autograd
@@ -565,8 +566,7 @@ def test_a_result_overwritten_before_its_backward_pass_is_told(name: str, simd: 
 
 def in_a_process(code: str, *, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     head = "import torch\nfrom sumtoone.functional import softmax, log_softmax, cross_entropy\n"
-    command = [sys.executable, "-W", "ignore", "-c", head + textwrap.dedent(code)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    return warm.run(head + textwrap.dedent(code), warn="ignore", timeout=seconds)
 
 
 @pytest.mark.parametrize(

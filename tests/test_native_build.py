@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import warm
 from sumtoone import __version__, native
 
 KERNELS = native.kernels()
@@ -25,8 +26,7 @@ def sumtoone(*arguments: str, **environment: str) -> tuple[int, str, str]:
     surroundings = {
         name: value for name, value in os.environ.items() if name not in ("SUMTOONE_NATIVE", "SUMTOONE_SIMD")
     }
-    command = [sys.executable, "-m", "sumtoone", *arguments]
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env={**surroundings, **environment})
+    result = warm.run(None, *arguments, env={**surroundings, **environment})
     return result.returncode, result.stdout, result.stderr
 
 
@@ -76,7 +76,7 @@ def test_an_instruction_set_that_is_none() -> None:
         "import torch, sumtoone\ntry: sumtoone.softmax(torch.ones(2))\nexcept sumtoone.UsageError as e: print(e.code)"
     )
     environment = {**os.environ, "SUMTOONE_SIMD": "sse9"}
-    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    told = warm.run(code, env=environment)
     assert (told.returncode, told.stdout, told.stderr) == (0, "choice\n", "")
 
 
@@ -115,8 +115,8 @@ def test_the_same_numbers_with_and_without_kernels(tmp_path: Path) -> None:
         *((name, {"SUMTOONE_SIMD": name}) for name in SETS),
     ):
         file = tmp_path / f"{path}.npz"
-        command = [sys.executable, "-c", EVERYTHING, str(file)]
-        subprocess.run(command, check=True, env={**os.environ, "SUMTOONE_NATIVE": "1", **environment})
+        done = warm.run(EVERYTHING, file, env={**os.environ, "SUMTOONE_NATIVE": "1", **environment})
+        assert done.returncode == 0, done.stderr
         found.append(dict(np.load(file)))
         assert str(found[-1].pop("path")) == path
     for others in found[1:]:

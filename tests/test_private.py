@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
+import warm
 from sumtoone import native
 
 # Where a name is hidden after PyTorch is loaded and before sumtoone is: as in a version that does not have it.
@@ -46,7 +44,7 @@ HIDDEN = [
 
 
 def without(name: str) -> str:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, name], capture_output=True, text=True, check=False)
+    done = warm.run(PROGRAM, name)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

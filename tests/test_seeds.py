@@ -28,7 +28,7 @@ OPTIONS = TrainingOptions(epochs=3, batch_size=4, early_stopping=2, threads=2)
 
 @pytest.fixture(scope="module")
 def dataset() -> Dataset:
-    return make_dataset(330, 12, 3)
+    return make_dataset(132, 12, 3)
 
 
 def build() -> Network:

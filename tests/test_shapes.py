@@ -26,7 +26,8 @@ SIZES = st.lists(st.sampled_from([0, 1, 2, 3, 5]), max_size=4).map(tuple)
 # --- laws, held against PyTorch on real tensors
 
 
-@pytest.mark.parametrize("seed", range(8))
+# One of them is enough to see what it covers.
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.no_cover) for seed in range(1, 8))])
 def test_every_verdict_is_pytorchs(seed: int) -> None:
     """8 times 2,600 expressions: the shape, or that there is none; and everything shown fits and works."""
     dice = random.Random(seed)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from filelock import FileLock
 
+import warm
 from sumtoone import Network, Run, evaluate, fit, open_run, resume
 from sumtoone.errors import RunError
 from sumtoone.run_folder import held, new_folder, unique_folder
@@ -25,9 +26,10 @@ from test_training import build, make_dataset, weights
 DATASET = make_dataset()
 
 
-def sumtoone(*words: object, cwd: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "sumtoone", *map(str, words)]
-    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+def together(commands: list[tuple[object, ...]], folder: Path) -> list[subprocess.CompletedProcess[str]]:
+    """What becomes of commands that are begun at once."""
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(lambda words: warm.run(None, *words, cwd=folder), commands))
 
 
 # --- processes
@@ -43,8 +45,8 @@ def table(folder: Path, rows: int = 400) -> Path:
 
 def test_trainings_started_together_have_a_folder_each(tmp_path: Path) -> None:
     data = table(tmp_path)
-    started = [sumtoone("train", data, "--seed", seed, "--epochs", 1, "-q", cwd=tmp_path) for seed in range(8)]
-    assert [process.communicate() and process.returncode for process in started] == [0] * 8
+    commands = [("train", data, "--seed", seed, "--epochs", 1, "-q") for seed in range(8)]
+    assert [done.returncode for done in together(commands, tmp_path)] == [0] * 8
     folders = list((tmp_path / "runs").iterdir())
     assert len(folders) == 8
     assert sorted(open_run(folder).options.seed for folder in folders) == list(range(8))
@@ -54,9 +56,9 @@ def test_of_two_trainings_in_one_folder_one_runs(tmp_path: Path) -> None:
     data = table(tmp_path)
     for number in range(3):
         words = ("train", data, "--epochs", 30, "--batch-size", 1, "--out", tmp_path / f"run{number}", "--json")
-        pair = [sumtoone(*words, "--seed", seed, cwd=tmp_path) for seed in (0, 1)]
-        said = [process.communicate()[0].decode().splitlines() for process in pair]
-        codes = [process.returncode for process in pair]
+        pair = together([(*words, "--seed", seed) for seed in (0, 1)], tmp_path)
+        said = [done.stdout.splitlines() for done in pair]
+        codes = [done.returncode for done in pair]
         assert sorted(codes) == [0, 3]
         error = json.loads(said[codes.index(3)][0])["error"]
         assert error["code"] in ("run-in-use", "run-exists")
