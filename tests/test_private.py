@@ -71,7 +71,7 @@ except s1.UnavailableError as error:
 """
     )
     name = "torch.utils._python_dispatch.TorchDispatchMode"
-    done = subprocess.run([sys.executable, "-c", program, name], capture_output=True, text=True, check=False)
+    done = warm.run(program, name)
     assert done.returncode == 0, done.stderr
     path, told = done.stdout.splitlines()
     assert path.strip() == native.status().path
