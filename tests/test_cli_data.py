@@ -17,7 +17,7 @@ from PIL import Image
 
 from sumtoone import load
 from sumtoone.cli import main
-from sumtoone.data import cache, named
+from sumtoone.data import cache, named, sources
 from sumtoone.language import speak
 
 Captured = pytest.CaptureFixture[str]
@@ -118,7 +118,7 @@ def test_list_in_words(
 
 
 def test_fetch_what_is_here(kmnist: Path, capsys: Captured) -> None:
-    names = [file.name for file in named.KMNIST.files]
+    names = [file.name for file in sources.KMNIST.files]
     assert main(["data", "fetch", "kmnist"]) == 0
     assert capsys.readouterr().out == "\n".join(
         [f"kmnist is in {kmnist}", *(f"  {kmnist / name}" for name in names), ""]

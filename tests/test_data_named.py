@@ -664,7 +664,7 @@ def test_fashion_mnist_of_the_system_is_fashion_mnist(monkeypatch: pytest.Monkey
     folder = named.SYSTEM_FOLDER / "fashion-mnist"
     if not folder.is_dir():
         pytest.skip("needs Debian's package dataset-fashion-mnist")
-    assert named.find(named.FASHION_MNIST) == ("system", folder)
+    assert named.find(sources.FASHION_MNIST) == ("system", folder)
     check_whole(folder, "fashion-mnist", monkeypatch)
 
 

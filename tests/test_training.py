@@ -340,7 +340,7 @@ def test_the_newest_checkpoints_are_kept_however_long_their_numbers(tmp_path: Pa
     assert len(list((tmp_path / "checkpoints").iterdir())) == 6
 
 
-def _interrupt(dataset: Dataset, out: Path) -> None:
+def _interrupt(dataset: Dataset, out: Path, **options: Any) -> None:
     """Begin training and press Ctrl-C after a few steps."""
     pressed = []
 
@@ -350,7 +350,7 @@ def _interrupt(dataset: Dataset, out: Path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        fit(build(), dataset, epochs=3, batch_size=2, out=out, on_event=press)
+        fit(build(), dataset, out=out, on_event=press, **{"epochs": 3, "batch_size": 2, **options})
 
 
 def test_ctrl_c_saves_in_the_middle_of_an_epoch(dataset: Dataset, tmp_path: Path) -> None:
@@ -362,6 +362,21 @@ def test_ctrl_c_saves_in_the_middle_of_an_epoch(dataset: Dataset, tmp_path: Path
     assert caught.value.code == "run-unfinished"
     again = resume(tmp_path / "run", dataset)
     assert weights(again.network) == weights(fit(build(), dataset, epochs=3, batch_size=2).network)
+
+
+@pytest.mark.parametrize("engine", ["plain", "auto"])
+def test_ctrl_c_after_the_last_step_of_an_epoch_saves_what_can_go_on(
+    dataset: Dataset, tmp_path: Path, engine: str
+) -> None:
+    options = {"epochs": 2, "batch_size": 32, "engine": engine}
+    _interrupt(dataset, tmp_path / "run", **options)
+    state, _, _ = newest_checkpoint(tmp_path / "run")
+    # Its validation is still to come.
+    assert (state.epoch, state.step) == (0, -(-len(dataset.train) // 32))
+    again = resume(tmp_path / "run", dataset)
+    whole = fit(build(), dataset, **options)
+    assert weights(again.network) == weights(whole.network)
+    assert again.history["train_loss"] == whole.history["train_loss"]
 
 
 def test_training_in_another_thread_leaves_signals_alone(dataset: Dataset) -> None:
@@ -488,7 +503,7 @@ def test_a_network_of_another_output_size(dataset: Dataset) -> None:
 def test_a_module_that_cannot_take_the_rows(dataset: Dataset) -> None:
     with pytest.raises(ShapeError) as caught:
         fit(nn.Sequential(nn.Linear(5, 3)), dataset)
-    assert caught.value.message == "The network cannot take rows of this data set"
+    assert caught.value.message == "The network cannot take these rows"
     assert caught.value.got == "mat1 and mat2 shapes cannot be multiplied (64x12 and 5x3)"
 
 
@@ -502,7 +517,7 @@ def test_no_rows(dataset: Dataset) -> None:
     empty = replace(dataset, train=Split(dataset.train.inputs[:0], dataset.train.labels[:0]))
     with pytest.raises(DataError) as caught:
         fit(build(), empty)
-    assert caught.value.got == "none in clouds"
+    assert caught.value.got == "0 rows in clouds: train"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -77,9 +77,8 @@ class SumtooneError(Exception):
     def to_json(self) -> dict[str, str]:
         """Return the code and the four texts as plain values, in the language in force.
 
-        >>> from sumtoone.errors import UsageError
-        >>> UsageError("dropout-range", given="2").to_json()["got"]
-        '2'
+        >>> SpecificationError("specification-empty").to_json()["got"]
+        'an empty text'
         """
         parts = {"code": self.code, "message": self.message, "expected": self.expected, "got": self.got}
         return {**parts, "try": self.try_}

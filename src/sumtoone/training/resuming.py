@@ -212,7 +212,8 @@ def _check_progress(plan: Plan, progress: Progress, weights: Mapping[str, Tensor
     """Raise ``ValueError`` where training cannot stand."""
     epochs, steps = plan.options.epochs, plan.steps_per_epoch
     ended = progress.epoch == epochs
-    if not (progress.epoch <= epochs and progress.step < (1 if ended else steps)):
+    # All steps of an epoch may be done, and its validation not.
+    if not (progress.epoch <= epochs and progress.step <= (0 if ended else steps)):
         raise ValueError(f"epoch {progress.epoch}, step {progress.step} of {epochs} epochs of {steps} steps")
     if len(progress.rows) != progress.epoch or progress.best_epoch > progress.epoch:
         raise ValueError(f"{len(progress.rows)} rows of history for {progress.epoch} epochs")
