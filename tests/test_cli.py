@@ -140,6 +140,7 @@ def test_errors_are_documents_with_json(capsys: pytest.CaptureFixture[str]) -> N
     assert shown.err.startswith("sumtoone: There is no run here [run-missing]\n")
 
 
+@pytest.mark.measured
 def test_a_reader_that_leaves_is_no_error() -> None:
     done = subprocess.run(
         f"{sys.executable} -m sumtoone data list --json --quiet | true",

@@ -356,6 +356,7 @@ def test_ctrl_c_saves_and_exits_130_and_kill_9_loses_nothing(tmp_path: Path) -> 
     assert len(open_run(out).history) == 40
 
 
+@pytest.mark.measured
 def test_a_terminal_shows_a_bar_and_a_pipe_does_not(table: Path, tmp_path: Path) -> None:
     arguments = ["train", str(table), "--label", "kind", "--epochs", "30", "--out"]
     piped = warm.run(None, *arguments, tmp_path / "a", warn="error")

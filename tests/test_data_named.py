@@ -370,6 +370,7 @@ def test_many_who_want_the_same_file_download_it_once(server: Server, tmp_path: 
     assert (tmp_path / "body.gz").read_bytes() == PACK
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(("terminal", "progress"), [(True, True), (True, False), (False, True)])
 def test_the_bar_is_drawn_on_a_terminal_and_nowhere_else(
     server: Server, tmp_path: Path, terminal: bool, progress: bool
@@ -678,6 +679,7 @@ def test_fashion_mnist_of_the_system_is_fashion_mnist(monkeypatch: pytest.Monkey
         ("ko", "다른 프로세스가 {folder}에 내려받고 있어 끝나기를 기다립니다. Ctrl-C를 누르면 그만 기다립니다."),
     ],
 )
+@pytest.mark.measured
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_who_waits_for_another_process_is_told_once(
     server: Server, tmp_path: Path, language: str, said: str, interrupted: bool

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from mutations import go_through
 
 
-@pytest.mark.no_cover
 def test_whatever_is_changed_it_is_read_or_refused(tmp_path: Path) -> None:
     became = go_through(3000, 0, tmp_path)
     assert became["a run"] > 100
