@@ -33,6 +33,19 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
     assert _heavy_modules_after(f"import sumtoone.cli; sumtoone.cli.main({arguments})") <= {"rich"}
 
 
+@pytest.mark.parametrize(
+    "words", [["train"], ["train", "--resume", "--out", "run"], ["evaluate", "run"], ["predict", "run", "a.png"]]
+)
+def test_the_first_word_is_said_before_anything_heavy_is_loaded(words: list[str]) -> None:
+    code = (
+        "import os, sys, sumtoone.cli; from sumtoone.cli.common import Voice;"
+        f"Voice.begin = lambda *_: (print(sorted(set({HEAVY}) & set(sys.modules)), flush=True), os._exit(7));"
+        f"sumtoone.cli.main({words})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (7, "[]\n"), done.stderr
+
+
 def test_importing_the_package_imports_nothing_heavy() -> None:
     assert _heavy_modules_after("import sumtoone; dir(sumtoone); sumtoone.__version__") == set()
 

@@ -34,6 +34,7 @@ def cut(string: str, most: int) -> str:
     """Return a text cut to at most so many cells, with a dot for what is gone."""
     if cells(string) <= most:
         return string
+    string = string[: max(most, 0)]  # a megabyte is not shortened letter by letter
     while string and cells(string) > most - 1:
         string = string[:-1]
     return string.rstrip() + "…"
