@@ -102,15 +102,15 @@ def left(verb: str, folder: Path, expected: bytes) -> str:
     return "" if weights(again.network) == expected else "resume gives other weights"
 
 
-def main(where: str, library: str) -> None:
-    """Go through every operation of every verb with every failure, and print one JSON document of what was found."""
+def main(where: str, library: str, verb: str) -> None:
+    """Go through every operation of a verb with every failure, and print one JSON document of what was found."""
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     faults = ctypes.CDLL(library)
     faults.faults_seen.restype = ctypes.c_long
     home = Path(where)
     run = s1.fit(build(dropout=0.2), DATASET, **OPTIONS)
-    expected, points, wrong = weights(run.network), dict.fromkeys(verbs(run), 0), []
+    expected, points, wrong = weights(run.network), 0, []
 
     def fresh() -> Path:
         shutil.rmtree(home, ignore_errors=True)
@@ -126,25 +126,25 @@ def main(where: str, library: str) -> None:
             faults.faults_arm(b"", ctypes.c_long(0), 0)
             (home / "seen").write_text(str(total))
 
-    for verb, (prepare, act) in verbs(run).items():
-        folder = fresh()
-        prepare(folder)
-        code, told = in_child(lambda: armed(act, folder, 0, 0))  # noqa: B023 - called at once
-        assert code == 0, told
-        total = int((home / "seen").read_text())
-        for place in range(1, total + 1):
-            for name, failure in FAILURES.items():
-                folder = fresh()
-                prepare(folder)
-                code, told = in_child(lambda: armed(act, folder, place, failure))  # noqa: B023
-                points[verb] += 1
-                point = f"{verb}, operation {place} of {total}, {name}"
-                if code not in ((-9,) if name == "kill" else (0, 3)):
-                    wrong.append(f"{point}: ended with {code} {told}")
-                found: list[str] = []
-                code, told = in_child(lambda: found_out(left(verb, folder, expected)))  # noqa: B023
-                if code or found:
-                    wrong.append(f"{point}: {told}")
+    prepare, act = verbs(run)[verb]
+    folder = fresh()
+    prepare(folder)
+    code, told = in_child(lambda: armed(act, folder, 0, 0))
+    assert code == 0, told
+    total = int((home / "seen").read_text())
+    for place in range(1, total + 1):
+        for name, failure in FAILURES.items():
+            folder = fresh()
+            prepare(folder)
+            code, told = in_child(lambda: armed(act, folder, place, failure))  # noqa: B023 - called at once
+            points += 1
+            point = f"{verb}, operation {place} of {total}, {name}"
+            if code not in ((-9,) if name == "kill" else (0, 3)):
+                wrong.append(f"{point}: ended with {code} {told}")
+            found: list[str] = []
+            code, told = in_child(lambda: found_out(left(verb, folder, expected)))  # noqa: B023
+            if code or found:
+                wrong.append(f"{point}: {told}")
     print(json.dumps({"points": points, "wrong": wrong}))
 
 
