@@ -324,7 +324,7 @@ def test_many_classes_cost_no_memory_of_rows_times_classes() -> None:
         run.probabilities(split.inputs[:10])
     """
     # All at once in float64 they would take 640 MB, and pairs of classes 3.2 GB.
-    assert growth(before, "s1.evaluate(run, split)") < 400 * 2**20
+    assert growth(before, "s1.evaluate(run, split)") < 100 * 2**20
 
 
 def test_chance_is_said() -> None:

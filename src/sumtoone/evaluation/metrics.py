@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # The true class never counts as less probable than this, the smallest normal float32: the loss stays below 87.4 nats.
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
 # Of rows x classes: so many probabilities are computed at a time.
-_BLOCK = 2**22
+_BLOCK = 2**20
 
 
 class Predictor(Protocol):
