@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFilter
 
 import sumtoone as s1
+from sumtoone.data.images import FORMATS
 from sumtoone.errors import DataError, DtypeError, SumtooneError
 from sumtoone.language import speaking
-from sumtoone.photos import KINDS, prepare
+from sumtoone.photos import prepare
 
 Pixels = np.ndarray
 
@@ -204,7 +205,7 @@ def test_the_measure_of_likeness_tells_digits_apart(some: Pixels) -> None:
 # --- kinds of files
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORMATS)
 def test_every_kind_gives_the_same_digit(kind: str, tmp_path: Path) -> None:
     content = encoded(drawing(), kind, **({"quality": 95} if kind in ("JPEG", "WEBP") else {}))
     path = tmp_path / "digit"
@@ -386,7 +387,7 @@ def test_more_pixels_than_are_decoded(width: int, height: int, size: str) -> Non
         )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FORMATS)
 def test_a_file_cut_short(kind: str) -> None:
     noisy = Image.effect_noise((300, 200), 60)
     content = encoded(noisy, kind)

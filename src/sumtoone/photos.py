@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     Grey = NDArray[np.float32]
 
-KINDS = images.FORMATS
 # Far above every photo, and still read in a moment.
 MOST_BYTES = 2**28
 
