@@ -1,4 +1,4 @@
-"""What MkDocs adds to the pages of this folder: the README in both languages, and a list of all error codes."""
+"""What MkDocs adds to the pages of this folder: the README in both languages, and lists of all codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 TEXTS = ROOT / "src" / "sumtoone" / "language" / "en.toml"
 PARTS = ("message", "expected", "got", "try")
 
-_CODES = "<!-- error codes -->"
+_ERRORS, _VERDICTS = "<!-- error codes -->", "<!-- verdict codes -->"
 _STARTS = {"README.md": "start.md", "README.ko.md": "start.ko.md"}
 _ROLE = re.compile(r":(?:class|meth|func|attr|mod):(?=<code>)")
 
@@ -23,6 +23,23 @@ def error_codes(texts: Path = TEXTS) -> str:
     default = errors.pop("default", {})
     codes = {code: {**default, **said} for code, said in sorted(errors.items()) if isinstance(said, dict)}
     return "\n\n".join(_section(code, said) for code, said in codes.items())
+
+
+def verdict_codes(texts: Path = TEXTS) -> str:
+    """Return a section for each code of a verdict: its text, its hint, and what exercises say in its place."""
+    with texts.open("rb") as file:
+        verdicts = tomllib.load(file)["verdict"]
+    exercises = {name: said for name, said in verdicts.items() if "text" not in said}
+    codes = {*verdicts, *(code for said in exercises.values() for code in said)} - exercises.keys()
+    sections = []
+    for code in sorted(codes):
+        said = verdicts.get(code, {})
+        lines = [f"- **hint**: {_escaped(said['hint'])}"] if "hint" in said else []
+        own = {name: each[code] for name, each in sorted(exercises.items()) if code in each}
+        for name, each in own.items():
+            lines += [f"- **{name}**: {_escaped(' '.join(each.values()))}"]
+        sections.append("\n".join([f"### {code}", "", _escaped(said.get("text", "")), "", *lines]).strip())
+    return "\n\n".join(sections)
 
 
 def _section(code: str, said: dict[str, str]) -> str:
@@ -46,8 +63,11 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Put the error codes in their place, and name the files that are no pages of the website."""
-    return _within(markdown.replace(_CODES, error_codes()), inside=page.file.src_uri in _STARTS.values())
+    """Put the codes in their places, and name the files that are no pages of the website."""
+    for place, codes in ((_ERRORS, error_codes), (_VERDICTS, verdict_codes)):
+        if place in markdown:
+            markdown = markdown.replace(place, codes())
+    return _within(markdown, inside=page.file.src_uri in _STARTS.values())
 
 
 def on_page_content(html: str, **_: Any) -> str:

@@ -199,6 +199,34 @@ def test_every_error_code_is_on_its_page() -> None:
         assert re.findall(r"^- \*\*(\w+)\*\*: \S", section, re.M) == ["expected", "got", "try"]
 
 
+def test_every_code_of_a_verdict_is_on_its_page() -> None:
+    page, words = website.verdict_codes(), entries("en")
+    assert website.on_page_markdown(_text("docs/verdicts.md"), _Page("verdicts.md")).endswith(page + "\n")
+    keys = [key.split(".")[1:-1] for key in words if key.startswith("verdict.") and key.endswith(".text")]
+    codes = {parts[-1] for parts in keys}
+    assert re.findall(r"^### (.*)$", page, re.M) == sorted(codes)
+    for *exercise, code in keys:
+        section = page.split(f"### {code}\n")[1].split("\n### ")[0].replace("\\", "")
+        said = " ".join(words[".".join(["verdict", *exercise, code, "text"])].split()).replace("\\", "")
+        assert (f"- **{exercise[0]}**: {said}" if exercise else said) in section
+    rows = "".join(re.findall(r"^\| .* \|$", _text("docs/verdicts.md"), re.M))
+    assert set(re.findall(r"`([\w-]+)`", rows)) - {"softmax"} == codes
+
+
+def test_every_exercise_and_option_is_on_the_page_about_checking() -> None:
+    import inspect
+
+    from sumtoone.checking import exercises
+    from sumtoone.cli.check import check
+
+    page = _text("docs/checking.md")
+    assert re.findall(r"^\| `([\w-]+)` \|", page.split("## The exercises")[1].split("\n## ")[0], re.M) == list(
+        exercises.names()
+    )
+    options = {name.strip("_").replace("as_", "") for name in inspect.signature(check).parameters} - {"paths"}
+    assert options - {"quiet", "lang"} <= set(re.findall(r"--(\w+)", page))
+
+
 def test_an_errors_texts_are_shown_as_they_are(tmp_path: Path) -> None:
     texts = tmp_path / "en.toml"
     texts.write_text(
@@ -254,6 +282,7 @@ def test_the_website_is_built_without_a_warning_and_its_search_finds_what_people
         found[page] = found.get(page, "") + section["title"] + " " + section["text"] + " "
     wanted = {
         "errors.html": re.findall(r"^### (.*)$", website.error_codes(), re.M),
+        "verdicts.html": re.findall(r"^### (.*)$", website.verdict_codes(), re.M),
         "environment.html": re.findall(r"`([A-Z]+_[A-Z_]+)`", _text("docs/environment.md")),
         "json.html": re.findall(r'"(\w+)":', "".join(block for _, block in _blocks("docs/json.md"))),
         "python.html": [name for name in sumtoone.__all__ if name != "__version__"],

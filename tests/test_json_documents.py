@@ -82,6 +82,29 @@ DESCRIPTION = {
     "fingerprint": "text",
     "out": "null",
 }
+CHECKED = {
+    "isolation": "text",
+    "results": [
+        {
+            "path": "text",
+            "exercise": "text",
+            "passed": "truth",
+            "code": "text",
+            "notes": ["text"],
+            "line": "whole",
+            "cell": "null",
+            "text": "text",
+            "hint": "text",
+            "remarks": [{"code": "text", "line": "whole", "text": "text"}],
+            "points": "whole",
+            "most": "whole",
+            "seconds": "number",
+        },
+    ],
+    "counts": {"wrong-axis": "whole"},
+}
+EXERCISE = {"name": "text", "title": "text"}
+STATE = {"exercise": "text", "state": "text", "code": "null", "files": []}
 EXPLANATION = {
     "expression": "text",
     "shapes": {"a": ["whole"], "b": ["whole"]},
@@ -133,6 +156,10 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
             {"path": "text", "label": "text", "probabilities": {"0": "number", "1": "number"}},
         ],
     ),
+    "check": (["check", "softmax.py"], 1, [CHECKED]),
+    "check --list": (["check", "--list"], 0, [{"exercises": [EXERCISE]}]),
+    "check --new": (["check", "--new", "linear"], 0, [{"written": "text", "kept": "null"}]),
+    "check --status": (["check", "--status", "run"], 0, [{"status": [STATE]}]),
     "explain": (["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64,1"], 0, [EXPLANATION]),
     "explain what does not broadcast": (
         ["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64"],
@@ -185,6 +212,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "a.png").write_bytes(image_bytes(x[0]))
     rows = [f"{number / 7:.2f},{number % 3}.5,{'pq'[number % 2]}\n" for number in range(20)]
     (place / "rows.csv").write_text("a,b,label\n" + "".join(rows))
+    softmax = "import torch\nx = nothing\ndef softmax(x):\n    return torch.exp(x) / torch.exp(x).sum(dim=0)\n"
+    (place / "softmax.py").write_text(softmax)
     (place / "few.csv").write_text("a,b,label\n" + "".join(rows[:4]))
     assert main(["train", str(place / "images.npz"), "--epochs", "1", "--out", str(place / "run"), "-q"]) == 0
     return place
@@ -246,6 +275,10 @@ def test_the_documentation_describes_every_document() -> None:
         REPORT,
         JUDGED,
         DOCUMENTS["predict"][2][0],
+        CHECKED,
+        EXERCISE,
+        DOCUMENTS["check --new"][2][0],
+        STATE,
         EXPLANATION,
         {"line": "text", "shape": ["whole"]},
         BUILT_IN,

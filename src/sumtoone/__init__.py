@@ -36,6 +36,8 @@ _HOMES = {
     "TrainingOptions": "sumtoone.training",
     "UnavailableError": "sumtoone.errors",
     "UsageError": "sumtoone.errors",
+    "Verdict": "sumtoone.checking",
+    "check": "sumtoone.checking",
     "cross_entropy": "sumtoone.functional",
     "evaluate": "sumtoone.evaluation",
     "explain": "sumtoone.shapes",
@@ -51,6 +53,8 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from sumtoone.checking import Verdict as Verdict
+    from sumtoone.checking import check as check
     from sumtoone.data import Dataset as Dataset
     from sumtoone.data import Preprocessing as Preprocessing
     from sumtoone.data import Split as Split
@@ -93,6 +97,20 @@ def __getattr__(name: str) -> object:
     value = getattr(import_module(_HOMES[name]), name)
     globals()[name] = value
     return value
+
+
+def load_ipython_extension(shell: object) -> None:
+    """Bring ``%%check`` into a notebook, at ``%load_ext sumtoone``."""
+    from sumtoone.notebook import load_ipython_extension as load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: object) -> None:
+    """Take ``%%check`` out of a notebook."""
+    from sumtoone.notebook import unload_ipython_extension as unload
+
+    unload(shell)
 
 
 def __dir__() -> list[str]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sumtoone import plots
+from sumtoone.checking import check, check_classifier
 from sumtoone.data.sources import SOURCES
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, TrainingError, UsageError
 from sumtoone.functional import cross_entropy
@@ -145,8 +146,11 @@ def view_recon(img: Tensor, recon: Tensor) -> tuple[Axes, Axes]:
     return left, right
 
 
-def test_network(net: nn.Module, trainloader: Iterable[Any]) -> bool:
+def test_network(net: nn.Module, trainloader: Iterable[Any], exercise: str | None = None) -> bool:  # noqa: PT028
     """Send one batch forward, its error back, and take one step, on a copy; return True if all of it works.
+
+    What is wrong for every classifier is refused, with the reason: softmax over the batch, over everything or twice, no
+    activation between two layers, an activation on the logits. With ``exercise`` the exercise itself is judged.
 
     The network keeps its weights. An output of the images' own shape is taken for a reconstruction, any other for
     a number for each class.
@@ -155,13 +159,16 @@ def test_network(net: nn.Module, trainloader: Iterable[Any]) -> bool:
     ----------
     trainloader
         Gives pairs of images (N, …) and labels (N,), as a ``DataLoader`` does.
+    exercise
+        Such as ``"relu-network"``: sizes, activation and softmax must be as it asks.
 
     Raises
     ------
     DataError
         If the first batch is no such pair.
     UsageError
-        If this is no network, it has no parameters, or its output does not depend on one of them.
+        If this is no network, it has no parameters, its output does not depend on one of them, or it is wrong:
+        ``helper-judged``, with the verdict's own words.
     ShapeError
         If the network cannot take the images, or does not give (N, K), or labels are outside [0, K).
     TrainingError
@@ -192,6 +199,10 @@ def test_network(net: nn.Module, trainloader: Iterable[Any]) -> bool:
     if unreached:
         raise UsageError("helper-unreached", kind=type(net).__name__, names=", ".join(unreached))
     optimizer.step()
+    output = _forward(trial, images)
+    verdict = check(net, exercise) if exercise else check_classifier(net, tuple(images.shape[1:]), output.shape[1])
+    if output.shape != images.shape and not verdict.passed:
+        raise UsageError("helper-judged", code=verdict.code, text=verdict.text, hint=verdict.hint)
     return True
 
 

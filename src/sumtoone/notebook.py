@@ -1,0 +1,70 @@
+"""The ``%%check`` of notebooks: a cell is judged in a confined process, and then run where the learner works.
+
+``%load_ext sumtoone`` brings it; the names of the lesson (``torch``, ``nn``, ``F``, ``images``) are there for a cell.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from sumtoone.errors import SumtooneError
+from sumtoone.language import text
+
+if TYPE_CHECKING:
+    from sumtoone.checking.confinement import Nursery
+    from sumtoone.checking.verdict import Verdict
+
+
+class CheckMagic:
+    """Judges cells, in one nursery that stays warm between them."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+        self._nursery: Nursery | None = None
+        self._open = ExitStack()
+
+    def __call__(self, line: str, cell: str) -> None:
+        """Judge a cell as the exercise that the line names, or as the one that it holds, and run it."""
+        try:
+            for verdict in self._judged(line.strip() or None, cell):
+                print(_words(verdict))
+        except SumtooneError as error:
+            print(error)
+        self._shell.run_cell(cell)
+
+    def _judged(self, exercise: str | None, cell: str) -> list[Verdict]:
+        from sumtoone.checking.confinement import Nursery
+        from sumtoone.checking.exercises import find
+        from sumtoone.checking.running import Settings, judged
+        from sumtoone.checking.sources import from_text
+
+        settings = Settings(find(exercise).name if exercise else None)
+        if self._nursery is None:
+            self._nursery = self._open.enter_context(Nursery(limits=settings.limits))
+        return judged(self._nursery, from_text(cell), settings)
+
+    def close(self) -> None:
+        """End the nursery."""
+        self._nursery = None
+        self._open.close()
+
+
+def _words(verdict: Verdict) -> str:
+    word = text("cli.check.right" if verdict.passed else "cli.check.wrong")
+    place = "" if verdict.line is None or verdict.passed else f" · {text('cli.check.line', line=verdict.line)}"
+    hint = [f"{text('cli.check.hint')}: {verdict.hint}"] if verdict.hint else []
+    notes = [f"{text('cli.check.note')} ({item.code}): {verdict.said(item)}" for item in verdict.remarks]
+    return "\n".join([f"{verdict.exercise or '-'} · {word} ({verdict.code}){place}", verdict.text, *hint, *notes])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register ``%%check`` with a notebook's shell."""
+    magic = CheckMagic(shell)
+    shell.register_magic_function(magic, "cell", "check")
+    shell.sumtoone_check = magic
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """End what :func:`load_ipython_extension` began."""
+    shell.sumtoone_check.close()
