@@ -8,6 +8,8 @@ from sumtoone.checking.syntax import Cell, unified
 
 MOST_CELLS = 5_000
 MOST_CODE = 4 * 2**20
+# What is parsed takes some hundred times as much memory where it is nothing but braces.
+MOST_BRACES = 200_000
 _VERSIONS = (1, 2, 3, 4)
 
 
@@ -42,6 +44,8 @@ def _cells(content: bytes) -> list[Any]:
     from nbformat import reader
 
     parse: Any = reader.parse_json
+    if content.count(b"{") > MOST_BRACES:
+        raise Unreadable("", f"{MOST_BRACES:,} {{")
     try:
         notebook = parse(content.decode("utf-8-sig"))
         if notebook["nbformat"] not in _VERSIONS:

@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from sumtoone.checking.standins import install
 from sumtoone.checking.trace import Trace, layers
 from sumtoone.checking.values import (
     FILE,
@@ -37,14 +38,14 @@ from sumtoone.checking.values import (
 )
 
 _MOST_ERRORS = 40
+# What gives other values in training mode.
+_RANDOM = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
 
 
 def prepare() -> None:
     """Import and warm what a learner's code may need, before nothing more can be imported."""
     import collections, copy, functools, itertools, random, statistics, time  # noqa: E401, F401, I001
     import torch.optim, torch.utils.data  # noqa: E401
-
-    from sumtoone.checking import standins  # noqa: F401
 
     net = nn.Sequential(nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 10), nn.Softmax(dim=1))
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
@@ -73,9 +74,13 @@ class TooLong(BaseException):
 
 
 class Performer:
-    """Answers requests; state is what the learner's code has defined so far."""
+    """Answers requests; state is what the learner's code has defined so far.
 
-    def __init__(self) -> None:
+    Where it is ``alone`` in a process, what it runs finds nothing of this package but the stand-in for its helper.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self._alone = alone
         self.names: dict[str, Any] = {}
         self._values: list[Any] = []
         self._entries: list[dict[str, Any]] = []
@@ -99,10 +104,10 @@ class Performer:
     # --- running
 
     def _do_run(self, request: Mapping[str, Any], arrays: list[Any]) -> Reply:
-        from sumtoone.checking.standins import install
-
         images, labels = (torch.from_numpy(array.copy()) for array in arrays)
         self.names.update(install(images, labels))
+        if self._alone:
+            _hide_this_package()
         self.names["__name__"] = "__main__"
         errors: list[dict[str, Any]] = []
         trace = Trace(belongs)
@@ -214,6 +219,7 @@ class Performer:
                 if isinstance(part, nn.Linear)
             ][:100]
             reply["type"] = type(found).__name__
+            reply["random"] = any(isinstance(part, _RANDOM) for part in found.modules())
         return reply, []
 
     def _do_forward(self, request: Mapping[str, Any], arrays: list[Any]) -> Reply:
@@ -221,7 +227,7 @@ class Performer:
         network = self._values[request["key"]]
         rows, *given = (torch.from_numpy(array.copy()) for array in arrays)
         weights = _weights(network) if isinstance(network, nn.Module) else []
-        network.eval() if isinstance(network, nn.Module) else None
+        network.train(bool(request.get("train"))) if isinstance(network, nn.Module) else None
         with torch.no_grad():
             for (_, weight), value in zip(weights, given, strict=False):
                 weight.copy_(value)
@@ -292,6 +298,19 @@ def _quietly(action: Callable[[], Any]) -> None:
         action()
     except BaseException:
         return
+
+
+def _hide_this_package() -> None:
+    """Leave of this package what a learner may import: no solution is copied, no function of ours is replaced."""
+    package = ModuleType("sumtoone")
+    package.__path__ = []
+    names = [name for name in ("sumtoone.helper", "sumtoone.plots") if name in sys.modules]
+    kept: dict[str, ModuleType] = {name: sys.modules[name] for name in names}
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sumtoone"]:
+        del sys.modules[name]
+    for name, module in kept.items():
+        setattr(package, name.rpartition(".")[2], module)
+    sys.modules.update(kept, sumtoone=package)
 
 
 @contextmanager

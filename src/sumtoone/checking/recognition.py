@@ -213,7 +213,9 @@ def _outputs(defined: Sequence[Defined], exercise: Exercise, sure: bool, alone: 
     tensors = [
         (order, entry)
         for order, entry in enumerate(defined)
-        if (entry["kind"] == "tensor" and entry.get("shape") == _OUTPUT) or entry["kind"] == "other"
+        # What is no tensor is an answer where it is empty still, or where nothing but its name is known.
+        if (entry["kind"] == "tensor" and entry.get("shape") == _OUTPUT)
+        or (entry["kind"] == "other" and entry.get("empty", True) and _named_out(entry["name"], exercise) in (0, 1))
     ]
     weights = any(_is_weight(entry) for entry in defined)
     ranked = []

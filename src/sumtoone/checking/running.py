@@ -19,7 +19,8 @@ from sumtoone.checking.exercises import find
 from sumtoone.checking.judging import Judged, judge
 from sumtoone.checking.sources import Found, Submission, read
 from sumtoone.checking.subject import Stopped
-from sumtoone.checking.verdict import Case, Verdict
+from sumtoone.checking.verdict import Case, Finding, Verdict
+from sumtoone.errors import SumtooneError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,13 +104,20 @@ def judged(nursery: Nursery, submission: Submission, settings: Settings) -> list
     started = time.monotonic()
     # Inputs that nobody knows before, and that are the same whenever this submission is judged again.
     random = np.random.default_rng(int.from_bytes(hashlib.sha256(submission.digest.encode()).digest()[:16]))
-    share = settings.seconds / _SHARE
-    if submission.problem is not None:
-        made, printed = judge(_Nobody(), submission, settings.exercise, random, share), ""
-    else:
-        with nursery.open(submission.path) as confined:
-            made = judge(Patient(confined, share), submission, settings.exercise, random, share)
-            printed = confined.printed
+    share, printed = settings.seconds / _SHARE, ""
+    try:
+        if submission.problem is not None:
+            made = judge(_Nobody(), submission, settings.exercise, random, share)
+        else:
+            with nursery.open(submission.path) as confined:
+                made = judge(Patient(confined, share), submission, settings.exercise, random, share)
+                printed = confined.printed
+    except SumtooneError:
+        raise
+    except Exception as error:
+        # One submission never stops the judging of the others, whatever it found in us.
+        what = f"{type(error).__name__}: {error}"[:300]
+        made = [(settings.exercise, Judged(Finding("unjudged", fields={"error": what})))]
     seconds = time.monotonic() - started
     return [
         _verdict(submission, name, found, seconds / len(made), nursery.level, printed, settings) for name, found in made

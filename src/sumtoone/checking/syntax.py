@@ -76,8 +76,8 @@ def parsed(source: str) -> ast.Module:
         # The filters of warnings are the whole process's; an escape such as "\d" is worth none here.
         with _lock, warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            # No more than a tree here: the code of nested ``finally`` blocks doubles with each; a child has limits.
             tree = compile(source, "submission", "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-            compile(source, "submission", "exec", dont_inherit=True)
     except SyntaxError:
         raise
     except (RecursionError, MemoryError):

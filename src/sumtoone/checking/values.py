@@ -72,17 +72,28 @@ def told(result: Any) -> Reply:
     """Return a result in words and, where it is numbers and not too many, as an array."""
     reply: dict[str, Any] = {"error": None, "type": type(result).__name__[:80], "shape": None, "tensor": False}
     reply["none"] = result is None
+    if isinstance(result, Tensor) and result.is_complex():
+        return reply | {"type": "a tensor of complex numbers"}, []
     if isinstance(result, Tensor | np.ndarray):
         reply["tensor"] = isinstance(result, Tensor)
         array = array_of(result)
         reply["shape"], reply["dtype"] = list(array.shape), str(array.dtype)
-        return reply, [array] if array.size <= _MOST_NUMBERS else []
+        return reply, [array] if array.size <= _MOST_NUMBERS and array.ndim <= 8 and max(
+            array.shape, default=0
+        ) <= _MOST_NUMBERS else []
     try:
         array = np.asarray(_plain(result), dtype=np.float64)
     except (ValueError, TypeError, OverflowError, RecursionError):
         return reply, []
     reply["shape"] = list(array.shape)
-    return reply, [array] if array.size <= _MOST_NUMBERS else []
+    return reply, [array] if array.size <= _MOST_NUMBERS and array.ndim <= 8 and max(
+        array.shape, default=0
+    ) <= _MOST_NUMBERS else []
+
+
+def _may_be_sent(array: Any) -> bool:
+    """Whether an answer is numbers that a judge would look at, not millions of them or shapes of no use."""
+    return bool(array.size <= _MOST_NUMBERS and array.ndim <= 8 and max(array.shape, default=0) <= _MOST_NUMBERS)
 
 
 def _plain(item: Any) -> Any:

@@ -113,8 +113,10 @@ class Verdict:
 
     @property
     def score(self) -> float:
-        """The points reached, of :attr:`most`; all of them where the exercise is right."""
-        return self.most if self.passed else sum(case.points for case in self.cases if case.passed)
+        """The points reached, of :attr:`most`; all of them go with a pass alone."""
+        reached = sum(case.points for case in self.cases if case.passed)
+        # What was found may lie outside every case, such as an attempt at the judge.
+        return self.most if self.passed else reached if reached < self.most else 0.0
 
     @property
     def most(self) -> float:

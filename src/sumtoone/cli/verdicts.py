@@ -131,8 +131,12 @@ def _source_line(verdict: Verdict, finding: Finding) -> str:
     if finding.cell is not None:
         head = f"# cell {finding.cell}"
         start = next((place + 1 for place, line in enumerate(lines) if line == head), 0)
-    place = start + (finding.line or 1) - 1
-    return lines[place].strip() if place < len(lines) else ""
+    end = next(
+        (place for place, line in enumerate(lines[start:], start) if start and line.startswith("# cell ")), len(lines)
+    )
+    written = [line.strip() for line in lines[start : min(end, start + (finding.line or 1))]]
+    # An error that comes from the end of a cell is shown with the last line that there is.
+    return next((line for line in reversed(written) if line), "")
 
 
 def _more(voice: Voice, verdict: Verdict, hints: int, *, solution: bool) -> None:

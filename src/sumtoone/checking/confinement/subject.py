@@ -188,7 +188,8 @@ class Confined:
         """Say why the child has ended by itself."""
         number = os.WTERMSIG(end.status) if end.status > 0 and os.WIFSIGNALED(end.status) else 0
         code = os.WEXITSTATUS(end.status) if end.status >= 0 and not number else 0
-        name = signal.Signals(number).name if number else f"exit {code}"
+        names = {item.value: item.name for item in signal.Signals}
+        name = names.get(number, f"signal {number}") if number else f"exit {code}"
         tail = bytes(self._printed[-4096:])
         used_up = end.processor >= self._limits.seconds
         scarce = any(word in tail for word in _OUT_OF_MEMORY) or end.resident >= 0.9 * self._limits.memory

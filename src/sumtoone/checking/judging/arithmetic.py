@@ -64,5 +64,6 @@ def shown(values: NDArray[Any] | None, most: int = 4) -> str:
     if values is None:
         return ""
     flat = np.asarray(values).reshape(-1)
-    parts = [f"{float(value):.3g}" for value in flat[:most]] + ["…"] * (flat.size > most)
+    near_zero = [0.0 if abs(value) < 1e-9 else float(value) for value in flat[:most]]
+    parts = [f"{value:.3g}" for value in near_zero] + ["…"] * (flat.size > most)
     return parts[0] if np.ndim(values) == 0 else f"[{', '.join(parts)}]"

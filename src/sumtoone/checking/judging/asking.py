@@ -40,11 +40,12 @@ class Asked:
         self.subject, self.built, self.random, self.seconds = subject, built, random, seconds
         self.shape, self.width, self.classes = shape, int(np.prod(shape)), classes
 
-    def forward(self, rows: int, *, gradient: bool = False) -> Pass:
+    def forward(self, rows: int, *, gradient: bool = False, train: bool = False) -> Pass:
         """Run the network on fresh rows with fresh weights, and read what ran."""
         x = self.random.uniform(-1, 1, (rows, self.width)).astype(np.float32)
         weights = [(name, self._weight(shape)) for name, shape in self.built.get("parameters", ())]
-        request = {"do": "forward", "key": self.built["key"], "gradient": gradient, "seconds": self.seconds}
+        request = {"do": "forward", "key": self.built["key"], "seconds": self.seconds}
+        request |= {"gradient": gradient, "train": train}
         reply, arrays = self.subject.ask(request, [x.reshape(rows, *self.shape), *(value for _, value in weights)])
         output = arrays[0] if arrays else None
         if reply.get("error") or output is None or not reply.get("tensor"):

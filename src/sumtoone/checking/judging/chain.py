@@ -66,6 +66,8 @@ ENDINGS: Mapping[str, Callable[[Numbers], Numbers]] = {
     "exp": np.exp,
     "negated softmax": lambda x: softmax(-x),
 }
+# Networks without a trace are rare, and theirs is no time to be lost in.
+_MOST_ORDERS = 12
 _ACTIVATIONS = ("relu", "sigmoid", "tanh", "leaky_relu", "gelu", "elu", "silu", "softplus", "relu6")
 
 
@@ -148,7 +150,8 @@ def guessed(x: Numbers, output: NDArray[Any], parameters: Mapping[str, Numbers])
     """Return the chain of a network's own parameters that gives the output, where no layers were traced."""
     weights = [(name, value) for name, value in parameters.items() if value.ndim == 2]
     biases = [value for value in parameters.values() if value.ndim == 1]
-    for layers in _orders(x.shape[1], weights, biases, output.shape[-1]):
+    x, output = x[:8], output[:8]
+    for layers in _orders(x.shape[1], weights, biases, output.shape[-1])[:_MOST_ORDERS]:
         for between in product(("relu", "sigmoid", "tanh", "none", "softmax"), repeat=len(layers) - 1):
             z = x
             for layer, name in zip(layers, between, strict=False):
@@ -162,11 +165,11 @@ def guessed(x: Numbers, output: NDArray[Any], parameters: Mapping[str, Numbers])
 def _orders(
     width: int, weights: list[tuple[str, Numbers]], biases: list[Numbers], classes: int, used: tuple[Layer, ...] = ()
 ) -> list[tuple[Layer, ...]]:
-    """Return the ways in which weights, each once, lead from a width to the classes; four layers at most."""
+    """Return the ways in which weights, each once, lead from a width to the classes; three layers at most."""
     found = [used] if used and width == classes else []
-    if len(used) == 4:
+    if len(used) == 3:
         return found
-    for place, (name, value) in enumerate(weights[:8]):
+    for place, (name, value) in enumerate(weights[:6]):
         for weight in (value.T, value):
             if len(weight) != width:
                 continue
@@ -188,7 +191,7 @@ def _named(table: Mapping[str, Any], z: Numbers, wanted: NDArray[Any]) -> str | 
 
 def _kind_of(z: Numbers, a: NDArray[Any]) -> str | None:
     """Return what can be said of an unknown function: that it only scales, or treats each number alone; else None."""
-    if z.shape != np.shape(a) or not np.isfinite(a).all():
+    if z.shape != np.shape(a) or not (np.isfinite(a).all() and np.isfinite(z).all()):
         return None
     order = np.argsort(z, axis=None)
     x, y = z.reshape(-1)[order], np.asarray(a, np.float64).reshape(-1)[order]

@@ -16,6 +16,9 @@ _MEMORY = re.compile(
 _REFUSED = (1, 13)  # EPERM, EACCES
 _THREAD = re.compile(r"can't start new thread|Operation not permitted|Permission denied")
 
+# PyTorch has no kernel for a type or a device, or no forward.
+_KERNEL = re.compile(r"not implemented for|Could not run|meta tensor|^Module \[")
+
 # PyTorch's words, and the key of what they mean; groups are the fields of the text.
 _MEANINGS = (
     (
@@ -40,7 +43,7 @@ _MEANINGS = (
     ),
     ("attribute", r"'(?P<kind>\w+)' object has no attribute '(?P<name>\w+)'"),
     ("name", r"name '(?P<name>\w+)' is not defined"),
-    ("dim-missing", r"softmax\(\) missing 1 required positional argument|missing 1 required .*\"dim\""),
+    ("dim-missing", r"softmax\(\) missing 1 required positional argument|missing 1 required .{0,80}\"dim\""),
     ("numpy-gradient", r"Can't call numpy\(\) on Tensor that requires grad"),
     ("two-dimensional", r"self must be a matrix|2D tensors? expected|expected 2D|tensor with <= 2 dimensions"),
 )
@@ -76,6 +79,8 @@ def failed(error: Mapping[str, Any], **fields: Any) -> Finding:
         return Finding("memory-limit", **place, fields=said)
     if error.get("number") in _REFUSED or ("Error" in kind and _THREAD.search(message)):
         return Finding("forbidden", **place, fields={"what": said["error"], **said})
-    if kind == "NotImplementedError" and not message.startswith("Module ["):
+    if "SyntaxError" in kinds:
+        return Finding("syntax-error", **place, fields=said)
+    if kind == "NotImplementedError" and not _KERNEL.search(message):
         return Finding("template", **place, fields=said)
     return Finding("raises", **place, fields={"explained": meaning(message), **said})

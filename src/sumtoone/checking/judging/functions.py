@@ -28,7 +28,7 @@ _BY_HAND = ("softmax", "stable-softmax", "log-softmax")
 _EXPONENTIALS = {"exp", "exp_", "exp2", "expm1", "pow", "_softmax", "_log_softmax", "logsumexp", "sigmoid", "tanh"}
 _NUMPY = {"numpy", "__array__"}
 _MISALIGNED = re.compile(
-    r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\) at non-singleton dimension 1"
+    r"size of tensor a \((\d{1,9})\) must match the size of tensor b \((\d{1,9})\) at non-singleton dimension 1"
 )
 _STOPPING = ("time-limit", "memory-limit", "output-limit", "forbidden")
 
@@ -170,7 +170,7 @@ def _finding(asker: _Asker, exercise: str, answers: Mapping[str, Answer]) -> Fin
     extreme = () if exercise == "softmax" else _EXTREME
     for cases, code in ((extreme, "overflows"), (("float64",), "wrong-dtype"), (("dim",), "wrong-axis")):
         bad = next((answers[case] for case in cases if case in answers and not answers[case].right), None)
-        if bad is not None:
+        if bad is not None and not (bad.error and bad.case == "float64"):
             return failed(bad.error, **common) if bad.error else found(code, bad)
     return found("correct")
 
@@ -199,7 +199,10 @@ def _wrong(asker: _Asker, found: Maker, main: Answer, measured: list[Answer], re
         return found("wrong-shape" if shape_of(bad.value) != bad.wanted.shape else "wrong-values", bad)
     if shape_of(main.value) != main.wanted.shape:
         return found("wrong-shape", got=shape_of(main.value), wanted=tuple(main.wanted.shape))
-    if _same(main.value, second.value) or not _same(main.value, asker.ask(MAIN, main.inputs).value):
+    again = asker.ask(MAIN, main.inputs).value
+    if main.value is None or again is None or _same(main.value, second.value):
+        return found("ignores-input" if main.value is not None else "wrong-values")
+    if not np.array_equal(main.value, again, equal_nan=True):
         return found("ignores-input")
     value = np.asarray(main.value, np.float64)
     if len(main.inputs) == 2 and _same(value, asker.ask(MAIN, (main.inputs[0], _another(main.inputs[1]))).value):
@@ -223,7 +226,9 @@ def _another(second: Any) -> Any:
 
 
 def _same(value: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
-    return value is not None and other is not None and close(value, np.asarray(other, np.float64))
+    if value is None or other is None or not np.isfinite(value).all():
+        return False
+    return close(value, np.asarray(other, np.float64), absolute=1e-6 * float(np.abs(value).max(initial=0.0)))
 
 
 def _is_misaligned(answer: Answer) -> bool:
@@ -283,7 +288,7 @@ def _numbers(answer: Answer) -> dict[str, Any]:
         fields |= {"got": shape_of(value), "wanted": tuple(wanted.shape)}
         if shape_of(value) == wanted.shape:
             fields |= {"got": shown(value), "wanted": shown(wanted)}
-    if np.ndim(value) == 2:
+    if np.ndim(value) == 2 and np.shape(value) == wanted.shape:
         fields["sums"] = shown(np.asarray(value, np.float64).sum(axis=1), 3)
     return fields
 
@@ -294,6 +299,8 @@ def _remarks(entry: Mapping[str, Any], answers: Mapping[str, Answer], gradient: 
     codes += [("overflows", answers[case]) for case in _EXTREME if case in answers and not answers[case].right][:1]
     codes += [("input-changed", answer) for answer in answers.values() if answer.reply.get("changed")][:1]
     main = answers[MAIN]
+    if "float64" in answers and answers["float64"].error:
+        codes.append(("float32-only", answers["float64"]))
     called = set(main.reply.get("operations", ()))
     if _LIBRARY & called and exercise in _BY_HAND:
         codes.append(("library-softmax", main))

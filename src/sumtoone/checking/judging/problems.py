@@ -41,7 +41,11 @@ def logits(random: np.random.Generator, case: str) -> Numbers:
     elif case == "apart":
         x += 200.0 * np.arange(len(x))[:, None] - 400
     elif case == "negative":
-        x = random.uniform(-12, -2, (8, 10))
+        # Of a shape that nobody can have been told of.
+        x = random.uniform(-12, -2, (int(random.integers(6, 40)), int(random.integers(4, 20))))
+    elif case == "fresh":
+        # Numbers that lie far apart, and whose exponentials float32 still holds.
+        x[::3] = (x[::3] * 8).clip(-40, 40)
     return x if case == "float64" else x.astype(np.float32)
 
 
@@ -55,7 +59,7 @@ def _with_labels(random: np.random.Generator, case: str) -> Inputs:
 
 
 def _with_temperature(random: np.random.Generator, case: str) -> Inputs:
-    return logits(random, case), np.float64(
+    return logits(random, "" if case == "fresh" else case), np.float64(
         random.uniform(1.5, 4) if random.random() < 0.5 else random.uniform(0.2, 0.7)
     )
 

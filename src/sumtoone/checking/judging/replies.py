@@ -28,6 +28,11 @@ _FORMS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+_LONGEST = 1 << 22
+_LONGEST_TEXT = 2_000
+_MOST = 5_000
+
+
 class Checked:
     """A subject whose malformed answers stop it: ``forbidden``."""
 
@@ -44,21 +49,33 @@ class Checked:
     ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         """Return the reply and its arrays; raise :class:`Stopped` if they are not what was asked for."""
         reply, sent = self._subject.ask(request, arrays)
+        if not all(map(_are_numbers, sent)):
+            raise Stopped("forbidden", "numbers of another form")
         if not (_is_error(reply) if reply.get("error") else _fits(request["do"], reply, sent)):
             raise Stopped("forbidden", "an answer of another form")
         return reply, sent
 
 
+def _are_numbers(item: NDArray[Any]) -> bool:
+    return item.dtype.kind in "fiub" and item.ndim <= 8 and max(item.shape, default=0) <= _LONGEST
+
+
 def _is_error(reply: Mapping[str, Any]) -> bool:
-    return _has(reply["error"], _ERROR) and _texts(reply["error"]["kinds"])
+    return _has(reply["error"], _ERROR) and _short(reply["error"])
+
+
+def _short(error: Mapping[str, Any]) -> bool:
+    return len(error["message"]) <= _LONGEST_TEXT and len(error["error"]) <= 80 and _texts(error["kinds"])
 
 
 def _fits(do: str, reply: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> bool:
     if not _has(reply, _FORMS[do]):
         return False
     if do == "run":
-        known = all(_has(entry, _ENTRY) and _maybe(entry) for entry in reply["defined"])
-        return known and all(_has(error, _ERROR) and _texts(error["kinds"]) for error in reply["errors"])
+        if max(len(reply["defined"]), len(reply["errors"])) > _MOST:
+            return False
+        known = all(_has(entry, _ENTRY) and _maybe(entry) and _sizes(entry["shape"]) for entry in reply["defined"])
+        return known and all(_has(error, _ERROR) and _short(error) for error in reply["errors"])
     if do == "build":
         return not reply["module"] or _is_network(reply)
     if not all(map(_texts, (reply.get("warnings", []), reply.get("operations", []) if do == "call" else []))):
@@ -72,10 +89,8 @@ def _is_network(reply: Mapping[str, Any]) -> bool:
     return (
         isinstance(parameters, list)
         and isinstance(linear, list)
-        and all(
-            _row(item, (str, list)) and all(type(size) is int and 0 <= size < 1 << 24 for size in item[1])
-            for item in parameters
-        )
+        and len(parameters) <= _MOST
+        and all(_row(item, (str, list)) and len(item[1]) <= 64 and _sizes(item[1]) for item in parameters)
         and all(_row(item, (str, int, int)) for item in linear)
     )
 
@@ -87,7 +102,7 @@ def _layers_fit(reply: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> boo
     if not all(_has(layer, _PLACE) for layer in layers):
         return False
     if not layers:
-        return True
+        return len(arrays) <= 1
     if len(arrays) != 1 + 3 * len(layers):
         return False
     triples = zip(arrays[1::3], arrays[2::3], arrays[3::3], strict=True)
@@ -120,7 +135,15 @@ def _maybe(entry: Mapping[str, Any]) -> bool:
 
 
 def _texts(items: Any) -> bool:
-    return isinstance(items, list) and all(isinstance(item, str) for item in items)
+    return (
+        isinstance(items, list)
+        and len(items) <= _MOST
+        and all(isinstance(item, str) and len(item) <= _LONGEST_TEXT for item in items)
+    )
+
+
+def _sizes(shape: Any) -> bool:
+    return shape is None or all(type(size) is int and size >= 0 for size in shape)
 
 
 def _row(item: Any, kinds: Sequence[type]) -> bool:

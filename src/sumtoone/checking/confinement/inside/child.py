@@ -129,7 +129,7 @@ def answer(nonce: bytes, words: dict[str, Any], arrays: Sequence[Any] = (), *, w
 
 def serve() -> None:
     """Answer questions until there are no more."""
-    performer, read, leave, unframed = Performer(), os.read, os._exit, ValueError
+    performer, read, leave, unframed = Performer(alone=True), os.read, os._exit, ValueError
     while True:
         frame = Incoming()
         while wanted := frame.wanted():
