@@ -15,7 +15,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 # In the order in which they are measured; each is a module here with a function ``measure(rounds, quick)``.
-SECTIONS = ("epoch", "accuracy", "shapes", "inference", "softmax")
+SECTIONS = (
+    "epoch", "accuracy", "shapes", "inference", "softmax", "judges", "checking", "notebooks", "leaks",
+)  # fmt: skip
 ON_MNIST = {"epoch", "accuracy", "shapes"}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import picture
+from benchmarks import judge_tables, picture
 from benchmarks.protocol import RECORDS
 
 ROOT = Path(__file__).parent.parent
@@ -175,6 +175,10 @@ TABLES = {
     "shapes": shapes_table,
     "inference": inference_table,
     "softmax": softmax_table,
+    "judges": judge_tables.judges_table,
+    "checking": judge_tables.checking_table,
+    "notebooks": judge_tables.notebooks_table,
+    "leaks": judge_tables.leaks_table,
 }
 
 

@@ -116,7 +116,7 @@ class Performer:
             for number, cell in enumerate(request["cells"]):
                 errors += self._run_cell(cell, number, float(request.get("seconds", 0)))
         self._trace = trace
-        return {"errors": errors[:_MOST_ERRORS], "defined": self._entries, "warnings": _texts(seen)}, []
+        return {"errors": errors[:_MOST_ERRORS], "defined": list(self._entries), "warnings": _texts(seen)}, []
 
     def _run_cell(self, cell: Mapping[str, Any], number: int, seconds: float) -> Iterator[dict[str, Any]]:
         file = f"{FILE}{number}"
@@ -327,13 +327,21 @@ def _alarm(seconds: float) -> Iterator[None]:
         yield
         return
 
+    rung = False
+
     def ring(_: int, frame: FrameType | None) -> None:
+        nonlocal rung
+        rung = True
         raise TooLong
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
     try:
         yield
+    except BaseException as error:
+        if rung and not isinstance(error, TooLong):  # what an interrupted operator made of it
+            raise TooLong().with_traceback(error.__traceback__) from None
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -17,7 +17,7 @@ from torch import Tensor
 from sumtoone.private import DispatchMode
 
 # A training loop is not followed to its end: what an exercise asks for takes some twenty operations.
-_MOST_STEPS = 20_000
+_MOST_STEPS, _MOST_BYTES = 20_000, 1 << 27
 _VIEWS = (
     "view", "_unsafe_view", "reshape", "_reshape_alias", "t", "transpose", "permute", "squeeze", "unsqueeze", "detach",
     "alias", "expand", "clone",
@@ -57,6 +57,7 @@ class Trace(DispatchMode or object):  # type: ignore[misc]
         self.steps: list[Step] = []
         self._belongs = belongs
         self._kept: list[Tensor] = []  # kept alive, so that an id names one tensor
+        self._held = 0
         self._numbers: dict[int, int] = {}
         self._dependent: set[int] = set()
 
@@ -65,7 +66,7 @@ class Trace(DispatchMode or object):  # type: ignore[misc]
         self._dependent.add(self._add(tensor))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if len(self.steps) >= _MOST_STEPS:
+        if len(self.steps) >= _MOST_STEPS or self._held > _MOST_BYTES:
             return func(*args, **(kwargs or {}))
         taken = list(_tensors((args, kwargs or {})))
         inputs = tuple(self._numbers[id(item)] if id(item) in self._numbers else self._add(item) for item in taken)
@@ -74,6 +75,7 @@ class Trace(DispatchMode or object):  # type: ignore[misc]
         layer = added = None
         if any(dependent):
             layer = _layer(kind, args, dependent)
+            self._held += 0 if layer is None else layer.inputs.nbytes + layer.weight.nbytes
             if kind in ("add", "add_") and dependent.count(False) == 1 and len(taken) == 2:
                 added = taken[dependent.index(False)].detach().clone()
         result = func(*args, **(kwargs or {}))
@@ -94,6 +96,7 @@ class Trace(DispatchMode or object):  # type: ignore[misc]
     def _add(self, tensor: Tensor) -> int:
         # An operator that works in place makes a new value of an old tensor.
         self._kept.append(tensor)
+        self._held += tensor.nbytes
         self._numbers[id(tensor)] = len(self._kept) - 1
         return len(self._kept) - 1
 

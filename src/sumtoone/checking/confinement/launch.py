@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-import sumtoone
-
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -23,6 +21,8 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_THREAD_LIMIT": "1",
+    # PyTorch's compiler makes a folder for itself when it is imported; here it cannot.
+    "TORCHINDUCTOR_CACHE_DIR": "/",
 }
 
 
@@ -31,7 +31,7 @@ def start(control: int, isolation: str | None, without: Sequence[str]) -> subpro
     config = {
         "control": control,
         "isolation": isolation,
-        "package": [os.path.abspath(folder) for folder in sumtoone.__path__],  # noqa: PTH100 - as Python followed links
+        "package": [os.path.abspath(folder) for folder in sys.modules["sumtoone"].__path__],  # noqa: PTH100 - as Python followed links
         "paths": _library_folders(),
         "without": list(without),
     }

@@ -112,7 +112,8 @@ class Judging:
         entry = before[-1] if before else entry
         made = judge_script(self.subject, entry, self.ran.defined, self.ran.images, wanted)
         # A loop that was cut short leaves what it had so far.
-        ended = [failed(error) for error in self.ran.errors if error["error"] in ("TooLong", "MemoryError")]
+        found = [failed(error) for error in self.ran.errors]
+        ended = [each for each in found if each.code in ("time-limit", "memory-limit")]
         return replace(made, finding=ended[0]) if ended else made
 
     def _networks(self, exercise: Exercise, entries: Sequence[Entry]) -> Judged:

@@ -7,16 +7,14 @@ import sys
 import sysconfig
 from pathlib import Path
 
-import sumtoone
-
 _FIRST_DESCRIPTOR = 16
 
 
 def folders() -> list[str]:
-    """Return the folders of the standard library, of installed packages and of this one, none inside another."""
+    """Return the folders of the standard library and of installed packages, none inside another."""
     standard = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
     installed = {entry for entry in sys.path if Path(entry).name in {"site-packages", "dist-packages", "lib-dynload"}}
-    found = sorted(folder for folder in {*standard, *installed, *sumtoone.__path__} if folder and Path(folder).is_dir())
+    found = sorted(folder for folder in {*standard, *installed} if folder and Path(folder).is_dir())
     return [folder for folder in found if not any(folder.startswith(other + "/") for other in found)]
 
 
