@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ import warm
 from sumtoone.checking import Verdict, check_classifier, performing
 from sumtoone.checking.confinement import Nursery
 from sumtoone.checking.exercises import find, names
+from sumtoone.checking.inert import Inert
 from sumtoone.checking.judging import judge
 from sumtoone.checking.performing import Performer
 from sumtoone.checking.running import Settings, judged
@@ -188,6 +191,66 @@ def test_a_convolution_is_a_classifier_too() -> None:
     assert check_classifier(network, (1, 28, 28), 10).passed
     summed = nn.Sequential(network, nn.Softmax(dim=0))
     assert check_classifier(summed, (1, 28, 28), 10).code == "wrong-axis"
+
+
+# --- one submission never stops the judging
+
+
+def test_a_case_that_ends_the_process_leaves_the_others_judged(nursery: Nursery) -> None:
+    source = "import os\ndef softmax(x):\n    if len(x) == 1: os._exit(0)\n    return torch.softmax(x, dim=1)\n"
+    verdict = _verdict(nursery, source, "softmax")
+    assert (verdict.passed, verdict.code) == (False, "raises")
+    assert {case.name: case.passed for case in verdict.cases}["one-row"] is False
+    assert verdict.score == verdict.most - 1
+
+
+def test_what_fails_in_the_judge_itself_is_a_row_that_says_so(
+    nursery: Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr("sumtoone.checking.running.judge", broken)
+    verdict = _verdict(nursery, "def softmax(x): return x\n", "softmax")
+    assert (verdict.passed, verdict.code) == (False, "unjudged")
+    assert "ZeroDivisionError: a defect" in verdict.text
+
+
+# --- judging knows no process
+
+
+class _Here:
+    """The same questions, answered in this process."""
+
+    printed = ""
+
+    def __init__(self) -> None:
+        self._performer = Performer()
+
+    def ask(self, request: Mapping[str, Any], arrays: Any = ()) -> tuple[dict[str, Any], list[Any]]:
+        reply, sent = self._performer.answer(request, arrays)
+        return json.loads(json.dumps(reply)), sent
+
+
+def _tame(file: str) -> list[object]:
+    """The attempts that may run in the tests' own process: what loops there is cut short in the confined ones."""
+    chosen = [item for item in corpus.attempts(file) if "time-limit" not in item.codes and "import " not in item.code]
+    return [pytest.param(item, id=f"{item.exercise}: {item.title}") for item in chosen]
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [item for file in ("right", "wrong_functions", "wrong_networks", "wrong_scripts") for item in _tame(file)],
+)
+def test_the_verdict_is_the_same_without_a_process(
+    attempt: corpus.Attempt, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {"torch": torch, "nn": nn, "F": F, "np": np, "math": math, "OrderedDict": OrderedDict}
+    names |= {"helper": Inert(), "plt": Inert(), "optim": torch.optim}
+    monkeypatch.setattr(performing, "install", lambda images, labels: {**names, "images": images, "labels": labels})
+    random = np.random.default_rng(0)
+    ((_, judged_here),) = judge(_Here(), from_text(attempt.code, "attempt.py"), attempt.exercise, random, 5.0)
+    assert judged_here.finding.code in attempt.codes
 
 
 # --- answers of a hostile process

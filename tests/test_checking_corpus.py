@@ -9,8 +9,6 @@ from sumtoone.checking.confinement import Nursery
 from sumtoone.checking.running import Settings, judged
 from sumtoone.checking.sources import from_text
 
-pytestmark = pytest.mark.no_cover
-
 
 def _cases(*names: str) -> list[object]:
     return [

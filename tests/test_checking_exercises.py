@@ -266,9 +266,9 @@ global-sum wrong-axis missing-keepdim fixed-batch no-exponential negated not-nor
 ignores-input wrong-shape wrong-values not-a-tensor returns-nothing overflows missing-super not-a-module
 forward-missing forward-signature layer-sizes layer-unused missing-activation wrong-activation activation-on-output
 softmax-inside no-softmax double-softmax stale-class sigmoid-on-output bias-shape bias-inside-product ignores-images
-template not-found syntax-error raises time-limit memory-limit output-limit forbidden crashed ignores-weights
+template not-found syntax-error raises time-limit memory-limit output-limit forbidden ignores-weights
 not-elementwise wrong-dtype mean-missing labels-ignored sign transposed-weight bias-missing temperature-ignored
-temperature-multiplied temperature-outside no-logarithm softmax-on-output
+temperature-multiplied temperature-outside no-logarithm
 """
 CODES = _CODES.split()
 _NOTES = """
