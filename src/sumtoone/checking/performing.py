@@ -8,13 +8,12 @@ believed: the judge recomputes.
 from __future__ import annotations
 
 import ast
-import signal
+import random
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from sumtoone.checking.interrupting import alarm
 from sumtoone.checking.standins import install
 from sumtoone.checking.trace import Trace, layers
 from sumtoone.checking.values import (
@@ -69,10 +69,6 @@ class _Names(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class TooLong(BaseException):
-    """A piece of a learner's code took longer than its share."""
-
-
 class Performer:
     """Answers requests; state is what the learner's code has defined so far.
 
@@ -108,6 +104,10 @@ class Performer:
         self.names.update(install(images, labels))
         if self._alone:
             _hide_this_package()
+            # A learner's random numbers, too, are the same whenever the submission is judged again.
+            torch.manual_seed(0)
+            np.random.seed(0)  # noqa: NPY002 - the generator that learners use
+            random.seed(0)
         self.names["__name__"] = "__main__"
         errors: list[dict[str, Any]] = []
         trace = Trace(belongs)
@@ -136,7 +136,7 @@ class Performer:
             place = {"line": statement.lineno, "cell": number}
             try:
                 code = compile(ast.Module([statement], []), file, "exec", dont_inherit=True)
-                with _alarm(seconds):
+                with alarm(seconds):
                     exec(code, self.names)  # noqa: S102 - what all of the confinement is for
             except BaseException as error:
                 yield {**described(error), **place, "line": line_of(error, file) or statement.lineno}
@@ -174,7 +174,7 @@ class Performer:
             asked = [inputs[0].requires_grad_().clone(), *inputs[1:]]
         values = [tensor.item() if tensor.ndim == 0 and request.get("numbers") else tensor for tensor in asked]
         trace, names = Trace(belongs), _Names()
-        with _warnings() as seen, _alarm(float(request.get("seconds", 0))):
+        with _warnings() as seen, alarm(float(request.get("seconds", 0))):
             if request.get("observe"):
                 for tensor in inputs:
                     trace.follow(tensor)
@@ -206,7 +206,7 @@ class Performer:
         """Make a network of a class, with the first of the given arguments that it takes."""
         found = self._values[request["key"]]
         if isinstance(found, type):
-            with _alarm(float(request.get("seconds", 0))):
+            with alarm(float(request.get("seconds", 0))):
                 found = found(*_fitting(found, request.get("arguments", [])))
         self._values.append(found)
         self._entries.append({"key": len(self._values) - 1, "kind": "built", "name": "", **facts_of(found)})
@@ -233,7 +233,7 @@ class Performer:
                 weight.copy_(value)
         trace = Trace(belongs)
         trace.follow(rows)
-        with _warnings() as seen, _alarm(float(request.get("seconds", 0))), trace:
+        with _warnings() as seen, alarm(float(request.get("seconds", 0))), trace:
             result = network(rows)
         reply, sent = told(result)
         reply["warnings"] = _texts(seen)
@@ -318,30 +318,3 @@ def _warnings() -> Iterator[list[warnings.WarningMessage]]:
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         yield seen
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise :class:`TooLong` in the block after a time, again and again, where this process may be interrupted so."""
-    if not seconds or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    rung = False
-
-    def ring(_: int, frame: FrameType | None) -> None:
-        nonlocal rung
-        rung = True
-        raise TooLong
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.1)
-    try:
-        yield
-    except BaseException as error:
-        if rung and not isinstance(error, TooLong):  # what an interrupted operator made of it
-            raise TooLong().with_traceback(error.__traceback__) from None
-        raise
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
