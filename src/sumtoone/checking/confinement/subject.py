@@ -26,7 +26,7 @@ _KEPT = 1 << 16
 _CHUNK = 1 << 16
 _CANARY_SECONDS = 30.0
 # A process closes its pipes some moments before it can be waited for.
-_GRACE = 0.5
+_GRACE = 2.0
 _MEMORY_EXIT, _UNFRAMED_EXIT = 71, 72
 _OUT_OF_MEMORY = (b"bad_alloc", b"MemoryError", b"not enough memory", b"can't allocate memory")
 
@@ -197,7 +197,7 @@ class Confined:
             self._stopped = Stopped("time-limit", name)
         elif name in {"SIGSYS", "SIGXFSZ"}:
             self._stopped = Stopped("forbidden", name)
-        elif code == _MEMORY_EXIT or name == "SIGKILL" or (number and scarce):
+        elif code == _MEMORY_EXIT or name == "SIGKILL" or (name == "SIGABRT" and scarce):
             self._stopped = Stopped("memory-limit", name)
         elif code == _UNFRAMED_EXIT:
             self._stopped = Stopped("output-limit", "an answer that no frame holds")
