@@ -61,14 +61,18 @@ def test_the_report_shows_the_code_as_it_is(each: Verdict) -> None:
 
 def test_the_report_marks_the_line_of_a_file_and_of_a_cell() -> None:
     source = "# cell 1\nfirst = 1\n# cell 4\nsecond = 2\nthird = 3\n"
-    for finding, marked in ((Finding("x", 2), "first = 1"), (Finding("x", 2, 4), "third = 3"), (Finding("x"), None)):
+    for finding, marked in (
+        (Finding("x", 2, row=2), "first = 1"),
+        (Finding("x", 2, 4, row=5), "third = 3"),
+        (Finding("x"), None),
+    ):
         _, page = report([verdict(finding=finding, source=source)])
         assert page.text.get("mark") == marked
 
 
 def test_of_long_code_the_report_shows_what_is_around_the_line() -> None:
     source = "\n".join(f"line_{number}" for number in range(1, 5_001))
-    _, page = report([verdict(finding=Finding("x", 3_000), source=source)])
+    _, page = report([verdict(finding=Finding("x", 3_000, row=3_000), source=source)])
     assert page.text["mark"] == "line_3000"
     assert len(page.code) == 400
     assert "4600 more lines are not shown." in page.text["span"]

@@ -200,8 +200,10 @@ def test_network(net: nn.Module, trainloader: Iterable[Any], exercise: str | Non
         raise UsageError("helper-unreached", kind=type(net).__name__, names=", ".join(unreached))
     optimizer.step()
     output = _forward(trial, images)
+    if exercise is None and output.shape == images.shape:
+        return True
     verdict = check(net, exercise) if exercise else check_classifier(net, tuple(images.shape[1:]), output.shape[1])
-    if output.shape != images.shape and not verdict.passed:
+    if not verdict.passed:
         raise UsageError("helper-judged", code=verdict.code, text=verdict.text, hint=verdict.hint)
     return True
 

@@ -66,31 +66,42 @@ def replace_tensors(item: Any, kind: type, replace: Callable[[Any], Any]) -> Any
     return item
 
 
-class Recording(DispatchMode or object):  # type: ignore[misc]
+class Numbered(DispatchMode or object):  # type: ignore[misc]
+    """Sees every operation while it is entered, and gives each value that a tensor holds a number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tensors: list[Tensor] = []  # kept alive, so that an id names one tensor
+        self.dependent: set[int] = set()
+        self._numbers: dict[int, int] = {}
+
+    def follow(self, tensor: Tensor) -> None:
+        """Count what is computed from a tensor as dependent."""
+        self.dependent.add(self.add(tensor))
+
+    def number(self, tensor: Tensor) -> int:
+        """Return the number of the value that a tensor holds now."""
+        return self._numbers[id(tensor)] if id(tensor) in self._numbers else self.add(tensor)
+
+    def add(self, tensor: Tensor) -> int:
+        """Give the value of a tensor a new number: an operator that works in place makes a new value of an old one."""
+        self.tensors.append(tensor)
+        self._numbers[id(tensor)] = len(self.tensors) - 1
+        return len(self.tensors) - 1
+
+
+class Recording(Numbered):
     """What happened between the input, which is number 0, and the output."""
 
     def __init__(self, module: nn.Module, inputs: Tensor) -> None:
         super().__init__()
+        self.follow(inputs)
         self.steps: list[Step] = []
         self.drops: list[Drop] = []
-        self.tensors: list[Tensor] = [inputs]  # kept alive, so that an id names one tensor
-        self.dependent = {0}
         self.random: set[int] = set()
         self.called = ""
         self.running: list[nn.Module] = []
-        self._numbers = {id(inputs): 0}
         self._paths = {id(part): path for path, part in module.named_modules()}
-
-    def number(self, tensor: Tensor) -> int:
-        """Return the number of the value that a tensor holds now."""
-        if id(tensor) not in self._numbers:
-            self._add(tensor)
-        return self._numbers[id(tensor)]
-
-    def _add(self, tensor: Tensor) -> int:
-        self.tensors.append(tensor)
-        self._numbers[id(tensor)] = len(self.tensors) - 1
-        return len(self.tensors) - 1
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -107,8 +118,7 @@ class Recording(DispatchMode or object):  # type: ignore[misc]
             raise UsageError("adopt-values", where=where)
         result = func(*args, **kwargs)
         outputs: list[int] = []
-        # An operator that works in place makes a new value of an old tensor.
-        replace_tensors(result, Tensor, lambda tensor: outputs.append(self._add(tensor)))
+        replace_tensors(result, Tensor, lambda tensor: outputs.append(self.add(tensor)))
         if self.dependent.intersection(inputs):
             self.dependent.update(outputs)
         if torch.Tag.nondeterministic_seeded in func.tags or self.random.intersection(inputs):

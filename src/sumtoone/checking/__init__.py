@@ -21,9 +21,7 @@ from sumtoone.language import text
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sumtoone.checking.judging import Judged
-
-__all__ = ["Case", "Finding", "Verdict", "check", "check_classifier", "check_source"]
+__all__ = ["Case", "Finding", "Verdict", "check", "check_classifier"]
 
 
 def check(what: Any, exercise: str | None = None, *, isolation: str | None = None, seconds: float = 10.0) -> Verdict:
@@ -76,15 +74,6 @@ def check(what: Any, exercise: str | None = None, *, isolation: str | None = Non
     return _of_object(what, exercise)
 
 
-def check_source(
-    source: str, exercise: str | None = None, *, isolation: str | None = None, seconds: float = 10.0
-) -> Verdict:
-    """Judge a text of Python, such as a notebook's cell, as :func:`check` does a file."""
-    from sumtoone.checking.sources import from_text
-
-    return _one(_judged(from_text(source), exercise, isolation, seconds), "-")
-
-
 def check_classifier(network: Any, shape: tuple[int, ...], classes: int) -> Verdict:
     """Judge what is wrong with a network whatever it is for: see ``judging.classifiers``.
 
@@ -133,21 +122,19 @@ def _of_object(what: Any, exercise: str) -> Verdict:
     import numpy as np
     from torch import nn
 
-    from sumtoone.checking.judging import Wanted, judge_network
-    from sumtoone.checking.judging.functions import judge_function
+    from sumtoone.checking.judging import Judged, Wanted, cases_of, judge_function, judge_network
 
     asked, started, here = find(exercise), time.monotonic(), _Here()
     # The judge puts weights of its own into a network.
     mine = copy.deepcopy(what) if isinstance(what, nn.Module) else what
     entry = here.performer.bind(getattr(what, "__name__", type(what).__name__), mine)
     random = np.random.default_rng()
-    if asked.kind == "network":
-        made: Judged = judge_network(here, entry, Wanted(asked.sizes, asked.activation), random, 0.0)
-    elif asked.kind == "script":
+    if asked.kind == "script":
         raise UsageError("check-script", name=asked.name)
+    made: Judged
+    if asked.kind == "network":
+        made = judge_network(here, entry, Wanted(asked.sizes, asked.activation), random, 0.0)
     else:
-        cases = [case.name for case in asked.cases] + ["large", "apart"] * (asked.kind == "softmax")
-        made = judge_function(here, entry, asked.name, list(dict.fromkeys(cases)), random, 0.0)
-    passed = made.finding.code == "correct"
-    results = tuple(Case(item.name, item.points, passed or item.name in made.passed_cases) for item in asked.cases)
-    return Verdict(entry["name"], asked.name, passed, made.finding, made.remarks, results, time.monotonic() - started)
+        made = judge_function(here, entry, asked, random, 0.0)
+    passed, seconds = made.finding.code == "correct", time.monotonic() - started
+    return Verdict(entry["name"], asked.name, passed, made.finding, made.remarks, cases_of(made, exercise), seconds)

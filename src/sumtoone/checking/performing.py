@@ -8,6 +8,7 @@ believed: the judge recomputes.
 from __future__ import annotations
 
 import ast
+import linecache
 import random
 import sys
 import warnings
@@ -39,7 +40,10 @@ from sumtoone.checking.values import (
 
 _MOST_ERRORS = 40
 # What gives other values in training mode.
-_RANDOM = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
+_RANDOM = (
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout, nn.RReLU,
+    nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm,
+)  # fmt: skip
 
 
 def prepare() -> None:
@@ -113,17 +117,15 @@ class Performer:
         trace = Trace(belongs)
         trace.follow(images)
         with trace, _warnings() as seen:
-            for number, cell in enumerate(request["cells"]):
-                errors += self._run_cell(cell, number, float(request.get("seconds", 0)))
+            for cell in request["cells"]:
+                errors += self._run_cell(cell, float(request.get("seconds", 0)))
         self._trace = trace
         return {"errors": errors[:_MOST_ERRORS], "defined": list(self._entries), "warnings": _texts(seen)}, []
 
-    def _run_cell(self, cell: Mapping[str, Any], number: int, seconds: float) -> Iterator[dict[str, Any]]:
-        file = f"{FILE}{number}"
+    def _run_cell(self, cell: Mapping[str, Any], seconds: float) -> Iterator[dict[str, Any]]:
+        number, file = cell["number"], f"{FILE}{cell['number'] or 0}"
         lines = [line + "\n" for line in cell["source"].split("\n")]
         # Tracebacks and inspect.getsource look there.
-        import linecache
-
         linecache.cache[file] = (len(cell["source"]), None, lines, file)
         try:
             tree = ast.parse(cell["source"], file)
@@ -187,14 +189,8 @@ class Performer:
         reply["operations"] = sorted({step.kind for step in trace.steps} | names.called)[:200]
         steps = trace.leading_to(result) if isinstance(result, Tensor) else []
         reply["last"] = placed(steps[-1].place) if steps else None
-        with torch._C.DisableTorchFunctionSubclass():
-            changed = [
-                not np.array_equal(tensor.detach().numpy(), array, equal_nan=True)
-                if tensor.shape == array.shape
-                else True
-                for tensor, array in zip(inputs, arrays, strict=True)
-            ]
-        reply["changed"] = any(changed)
+        now = [tensor.detach().numpy() for tensor in inputs]
+        reply["changed"] = not all(np.array_equal(*pair, equal_nan=True) for pair in zip(now, arrays, strict=True))
         if request.get("gradient") and isinstance(result, Tensor) and result.requires_grad:
             (slope,) = torch.autograd.grad(result.pow(2).sum(), inputs[0], allow_unused=True)
             reply["gradient"] = slope is not None and bool(slope.isfinite().all()) and bool(slope.any())
@@ -209,7 +205,6 @@ class Performer:
             with alarm(float(request.get("seconds", 0))):
                 found = found(*_fitting(found, request.get("arguments", [])))
         self._values.append(found)
-        self._entries.append({"key": len(self._values) - 1, "kind": "built", "name": "", **facts_of(found)})
         reply: dict[str, Any] = {"key": len(self._values) - 1, "error": None, "module": isinstance(found, nn.Module)}
         if isinstance(found, nn.Module):
             reply["parameters"] = [[name, list(value.shape)] for name, value in _weights(found)][:400]
@@ -227,7 +222,8 @@ class Performer:
         network = self._values[request["key"]]
         rows, *given = (torch.from_numpy(array.copy()) for array in arrays)
         weights = _weights(network) if isinstance(network, nn.Module) else []
-        network.train(bool(request.get("train"))) if isinstance(network, nn.Module) else None
+        if isinstance(network, nn.Module):
+            network.train(bool(request.get("train")))
         with torch.no_grad():
             for (_, weight), value in zip(weights, given, strict=False):
                 weight.copy_(value)
@@ -302,15 +298,11 @@ def _quietly(action: Callable[[], Any]) -> None:
 
 def _hide_this_package() -> None:
     """Leave of this package what a learner may import: no solution is copied, no function of ours is replaced."""
-    package = ModuleType("sumtoone")
-    package.__path__ = []
-    names = [name for name in ("sumtoone.helper", "sumtoone.plots") if name in sys.modules]
-    kept: dict[str, ModuleType] = {name: sys.modules[name] for name in names}
+    helper, package = sys.modules["sumtoone.helper"], ModuleType("sumtoone")
+    vars(package).update(__path__=[], helper=helper)
     for name in [name for name in sys.modules if name.partition(".")[0] == "sumtoone"]:
         del sys.modules[name]
-    for name, module in kept.items():
-        setattr(package, name.rpartition(".")[2], module)
-    sys.modules.update(kept, sumtoone=package)
+    sys.modules.update({"sumtoone": package, "sumtoone.helper": helper})
 
 
 @contextmanager

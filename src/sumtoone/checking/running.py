@@ -9,17 +9,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sumtoone.checking.confinement import Limits, Nursery
-from sumtoone.checking.exercises import find
-from sumtoone.checking.judging import Judged, judge
+from sumtoone.checking.judging import Judged, cases_of, judge
 from sumtoone.checking.sources import Found, Submission, read
 from sumtoone.checking.subject import Stopped
-from sumtoone.checking.verdict import Case, Finding, Verdict
+from sumtoone.checking.verdict import Finding, Verdict
 from sumtoone.errors import SumtooneError
 
 if TYPE_CHECKING:
@@ -136,7 +135,6 @@ class _Nobody:
 def _verdict(
     submission: Submission, name: str | None, made: Judged, seconds: float, level: str, printed: str, settings: Settings
 ) -> Verdict:
-    cases = find(name).cases if name else ()
     passed = made.finding.code == "correct"
     limits = {
         "time-limit": f"{settings.seconds / (_SHARE if made.finding.fields.get('share') else 1):g} s",
@@ -154,7 +152,7 @@ def _verdict(
         passed=passed,
         finding=finding,
         remarks=made.remarks,
-        cases=tuple(Case(case.name, case.points, passed or case.name in made.passed_cases) for case in cases),
+        cases=cases_of(made, name),
         seconds=seconds,
         isolation=level,
         printed=printed,
@@ -188,53 +186,65 @@ def judge_all(
     UnavailableError
         If the isolation that is demanded cannot be proved here.
     """
-    waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
+    job = _Job(found, settings, known or {}, done, proofs)
     for place in range(len(found)):
-        waiting.put(place)
-    results: queue.SimpleQueue[tuple[int, list[Verdict]] | BaseException] = queue.SimpleQueue()
-    count = max(1, min(settings.workers or len(os.sched_getaffinity(0)), len(found)))
+        job.waiting.put(place)
+    count = max(1, min(settings.workers or _cores(), len(found)))
     nurseries = [Nursery(settings.isolation, settings.limits) for _ in range(count)]
-    stop = threading.Event()
-
-    def work(nursery: Nursery) -> None:
-        try:
-            with nursery:
-                if proofs is not None:
-                    proofs.append(nursery.proved)
-                while not stop.is_set():
-                    with suppress(queue.Empty):
-                        place = waiting.get_nowait()
-                        results.put((place, _one(nursery, found[place], settings, known or {}, done)))
-                        continue
-                    return
-        except BaseException as error:
-            results.put(error)
-
-    threads = [threading.Thread(target=work, args=(nursery,), daemon=True) for nursery in nurseries]
+    threads = [threading.Thread(target=job.work, args=(nursery,), daemon=True) for nursery in nurseries]
     for thread in threads:
         thread.start()
     try:
         for _ in found:
-            result = results.get()
+            result = job.results.get()
             if isinstance(result, BaseException):
                 raise result
             yield result
     finally:
-        stop.set()
+        job.stop.set()
+        for nursery in nurseries:
+            nursery.abandon()
         for thread in threads:
-            thread.join(settings.seconds + 5)
+            thread.join(settings.seconds)
 
 
-def _one(
-    nursery: Nursery, found: Found, settings: Settings, known: Mapping[str, list[Verdict]], done: Done | None
-) -> list[Verdict]:
-    submission = read(found)
-    if key(submission) in known:
-        return known[key(submission)]
-    verdicts = judged(nursery, submission, settings)
-    if done is not None:
-        done(submission, verdicts)
-    return verdicts
+@dataclass(frozen=True)
+class _Job:
+    """What the threads of one check share."""
+
+    found: Sequence[Found]
+    settings: Settings
+    known: Mapping[str, list[Verdict]]
+    done: Done | None
+    proofs: list[Mapping[str, bool]] | None
+    waiting: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
+    results: queue.SimpleQueue[tuple[int, list[Verdict]] | BaseException] = field(default_factory=queue.SimpleQueue)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def work(self, nursery: Nursery) -> None:
+        """Judge what waits, until nothing does."""
+        try:
+            with nursery, suppress(queue.Empty):
+                if self.proofs is not None:
+                    self.proofs.append(nursery.proved)
+                while not self.stop.is_set():
+                    place = self.waiting.get_nowait()
+                    self.results.put((place, self._judged(nursery, read(self.found[place]))))
+        except BaseException as error:
+            self.results.put(error)
+
+    def _judged(self, nursery: Nursery, submission: Submission) -> list[Verdict]:
+        if key(submission) in self.known:
+            return self.known[key(submission)]
+        verdicts = judged(nursery, submission, self.settings)
+        # What was cut short by the end of the check is no verdict.
+        if self.done is not None and not self.stop.is_set():
+            self.done(submission, verdicts)
+        return verdicts
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def key(submission: Submission) -> str:

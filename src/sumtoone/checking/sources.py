@@ -178,14 +178,21 @@ def _notebook(path: str, content: bytes) -> Submission:
         if error.limit:
             return Submission(path, problem=_problem("file-large", limit=error.limit))
         return Submission(path, problem=_problem("file-damaged", error.what))
-    source = "\n\n".join(f"# cell {cell.number}\n{cell.source}" for cell in cells if cell.source.strip())
+    blocks: list[str] = []
     plain: list[Cell] = []
     asides: list[Aside] = []
+    first = 1
     for cell in cells:
         text, taken = without_magics(cell.source, cell.number)
-        plain.append(replace(cell, source=text))
+        # Behind the heading of the cell.
+        plain.append(replace(cell, source=text, first_line=first + 1))
+        if cell.source.strip():
+            blocks.append(f"# cell {cell.number}\n{cell.source}\n")
+            first += blocks[-1].count("\n") + 1
         asides.extend(taken)
-    return _checked(Submission(path, tuple(plain), source=source, set_aside=tuple(asides)))
+    return _checked(
+        Submission(path, tuple(plain), source="\n".join(blocks).removesuffix("\n"), set_aside=tuple(asides))
+    )
 
 
 def _checked(submission: Submission) -> Submission:

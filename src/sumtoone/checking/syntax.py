@@ -22,7 +22,10 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece of code: the number of its code cell in the notebook (None for a file), its text, its first line."""
+    """A piece of code: the number of its code cell in the notebook (None for a file), and its text.
+
+    ``first_line`` is where its text begins in the source of the whole submission.
+    """
 
     number: int | None
     source: str

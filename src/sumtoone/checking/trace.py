@@ -7,14 +7,14 @@ judge recomputes every number of it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sumtoone.private import DispatchMode
+from sumtoone.adoption.recording import Numbered, replace_tensors
 
 # A training loop is not followed to its end: what an exercise asks for takes some twenty operations.
 _MOST_STEPS, _MOST_BYTES = 20_000, 1 << 27
@@ -49,28 +49,21 @@ class Step:
     added: Tensor | None = None
 
 
-class Trace(DispatchMode or object):  # type: ignore[misc]
+class Trace(Numbered):
     """Records while it is entered; :meth:`layers` then reads backwards from an output."""
 
     def __init__(self, belongs: Callable[[str], bool]) -> None:
         super().__init__()
         self.steps: list[Step] = []
         self._belongs = belongs
-        self._kept: list[Tensor] = []  # kept alive, so that an id names one tensor
         self._held = 0
-        self._numbers: dict[int, int] = {}
-        self._dependent: set[int] = set()
-
-    def follow(self, tensor: Tensor) -> None:
-        """Count what is computed from this tensor as dependent."""
-        self._dependent.add(self._add(tensor))
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if len(self.steps) >= _MOST_STEPS or self._held > _MOST_BYTES:
             return func(*args, **(kwargs or {}))
-        taken = list(_tensors((args, kwargs or {})))
-        inputs = tuple(self._numbers[id(item)] if id(item) in self._numbers else self._add(item) for item in taken)
-        dependent = [number in self._dependent for number in inputs]
+        taken = _tensors((args, kwargs or {}))
+        inputs = tuple(map(self.number, taken))
+        dependent = [number in self.dependent for number in inputs]
         kind = func.overloadpacket.__name__
         layer = added = None
         if any(dependent):
@@ -79,9 +72,9 @@ class Trace(DispatchMode or object):  # type: ignore[misc]
             if kind in ("add", "add_") and dependent.count(False) == 1 and len(taken) == 2:
                 added = taken[dependent.index(False)].detach().clone()
         result = func(*args, **(kwargs or {}))
-        outputs = tuple(map(self._add, _tensors(result)))
+        outputs = tuple(map(self.add, _tensors(result)))
         if any(dependent):
-            self._dependent.update(outputs)
+            self.dependent.update(outputs)
             self.steps.append(Step(kind, inputs, outputs, self._place(), layer, added))
         return result
 
@@ -93,12 +86,10 @@ class Trace(DispatchMode or object):  # type: ignore[misc]
             frame = frame.f_back  # type: ignore[assignment]
         return "", 0
 
-    def _add(self, tensor: Tensor) -> int:
-        # An operator that works in place makes a new value of an old tensor.
-        self._kept.append(tensor)
+    def add(self, tensor: Tensor) -> int:
+        """Give the value of a tensor a new number, and count what it holds."""
         self._held += tensor.nbytes
-        self._numbers[id(tensor)] = len(self._kept) - 1
-        return len(self._kept) - 1
+        return super().add(tensor)
 
     def leading_to(self, output: Tensor) -> list[Step]:
         """Return the steps that an output was made by, in the order in which they ran."""
@@ -139,14 +130,10 @@ def _gathered(found: list[Layer]) -> list[Layer]:
     return [replace(same[0], inputs=torch.cat([layer.inputs for layer in same])) for same in rows.values()]
 
 
-def _tensors(item: Any) -> Iterator[Tensor]:
-    if isinstance(item, Tensor):
-        yield item
-    elif isinstance(item, list | tuple):
-        for part in item:
-            yield from _tensors(part)
-    elif isinstance(item, dict):
-        yield from _tensors(tuple(item.values()))
+def _tensors(item: Any) -> list[Tensor]:
+    found: list[Tensor] = []
+    replace_tensors(item, Tensor, found.append)
+    return found
 
 
 def _layer(kind: str, args: Any, dependent: list[bool]) -> Layer | None:

@@ -26,7 +26,12 @@ def belongs(file: str) -> bool:
 
 def placed(place: tuple[str, int]) -> dict[str, Any]:
     """Return a place in a cell as plain values."""
-    return {"cell": int(place[0].removeprefix(FILE)) if place[0] else None, "line": place[1] or None}
+    return {"cell": cell_of(place[0]), "line": place[1] or None}
+
+
+def cell_of(file: str) -> int | None:
+    """Return the number of the notebook's cell that a name of a source file stands for; None for a file."""
+    return int(file.removeprefix(FILE) or 0) or None
 
 
 def facts_of(value: Any) -> dict[str, Any]:
@@ -78,17 +83,13 @@ def told(result: Any) -> Reply:
         reply["tensor"] = isinstance(result, Tensor)
         array = array_of(result)
         reply["shape"], reply["dtype"] = list(array.shape), str(array.dtype)
-        return reply, [array] if array.size <= _MOST_NUMBERS and array.ndim <= 8 and max(
-            array.shape, default=0
-        ) <= _MOST_NUMBERS else []
+        return reply, [array] if _may_be_sent(array) else []
     try:
         array = np.asarray(_plain(result), dtype=np.float64)
     except (ValueError, TypeError, OverflowError, RecursionError):
         return reply, []
     reply["shape"] = list(array.shape)
-    return reply, [array] if array.size <= _MOST_NUMBERS and array.ndim <= 8 and max(
-        array.shape, default=0
-    ) <= _MOST_NUMBERS else []
+    return reply, [array] if _may_be_sent(array) else []
 
 
 def _may_be_sent(array: Any) -> bool:
@@ -103,13 +104,12 @@ def _plain(item: Any) -> Any:
 
 
 def array_of(value: Any) -> Any:
-    """Return the numbers of a tensor or an array, copied, whatever its class says of itself."""
+    """Return the numbers of a tensor or an array, copied; what has none is an error like any other."""
     if not isinstance(value, Tensor):
         return np.array(value) if value.dtype.kind in "fiub" else np.zeros(value.shape)
-    with torch._C.DisableTorchFunctionSubclass():
-        value = value.detach().cpu()
-        value = value.real if value.is_complex() else value
-        return (value.float() if value.dtype in (torch.float16, torch.bfloat16) else value).numpy().copy()
+    value = value.detach().cpu()
+    value = value.real if value.is_complex() else value
+    return (value.float() if value.dtype in (torch.float16, torch.bfloat16) else value).numpy().copy()
 
 
 def described(error: BaseException) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def described(error: BaseException) -> dict[str, Any]:
         "message": message[:_LONGEST_TEXT],
         "number": getattr(error, "errno", None) if isinstance(error, OSError) else None,
         "line": last.lineno if last else None,
-        "cell": int(last.filename.removeprefix(FILE)) if last else None,
+        "cell": cell_of(last.filename) if last else None,
     }
 
 

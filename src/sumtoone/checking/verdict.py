@@ -17,12 +17,16 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was found: a stable code, the learner's own line and cell, and the numbers of its sentence."""
+    """Something that was found: a stable code, the learner's own line and cell, and the numbers of its sentence.
+
+    ``row`` is the same line, counted in the whole source that the verdict holds.
+    """
 
     code: str
     line: int | None = None
     cell: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+    row: int | None = None
 
     def at(self, line: int | None, cell: int | None) -> Finding:
         """Return the finding at another place, if that is known."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -90,7 +89,7 @@ def check(
     if github:
         _annotate(voice, results, level, started)
     if as_json:
-        voice.emit(json.loads(_written("json", results, level, started)))
+        voice.emit(_document(results, level))
     else:
         shown.results(voice, results, level, proved, hints=hints, solution=solution)
     raise typer.Exit(0 if all(verdict.passed for verdict in results) else 1)
@@ -145,6 +144,13 @@ def _written(name: str, results: Sequence[Verdict], level: str, started: datetim
     return WRITERS[name](results, Circumstances(level, started, datetime.now(UTC), dict(os.environ)))
 
 
+def _document(results: Sequence[Verdict], level: str) -> dict[str, Any]:
+    from sumtoone.checking.writers import Circumstances
+    from sumtoone.checking.writers.document import values
+
+    return values(results, Circumstances(level))
+
+
 def _write(voice: Voice, name: str, file: Path, results: Sequence[Verdict], level: str, started: datetime) -> None:
     # Excel reads Hangul in a table where a mark stands before it.
     encoding = "utf-8-sig" if name == "csv" else "utf-8"
@@ -168,6 +174,7 @@ def _watch(voice: Voice, paths: Sequence[Path], settings: Settings, *, hints: in
     from sumtoone.checking.running import judged
     from sumtoone.checking.sources import gather, read
 
+    gather(paths)  # a path that is not there at first is a slip, not something to wait for
     before: dict[str, str] = {}
     with Nursery(settings.isolation, settings.limits) as nursery:
         while True:

@@ -119,22 +119,14 @@ def _one(voice: Voice, verdict: Verdict) -> None:
 
 def _line(voice: Voice, verdict: Verdict, finding: Finding) -> None:
     """Show the learner's own line."""
-    if finding.line is None or verdict.passed:
+    if finding.row is None or verdict.passed:
         return
     key = "cli.check.line" if finding.cell is None else "cli.check.cell"
-    voice.say(f"  {text(key, line=finding.line, cell=finding.cell)}: {printable(_source_line(verdict, finding))}")
+    voice.say(f"  {text(key, line=finding.line, cell=finding.cell)}: {printable(_source_line(verdict, finding.row))}")
 
 
-def _source_line(verdict: Verdict, finding: Finding) -> str:
-    lines = verdict.source.split("\n")
-    start = 0
-    if finding.cell is not None:
-        head = f"# cell {finding.cell}"
-        start = next((place + 1 for place, line in enumerate(lines) if line == head), 0)
-    end = next(
-        (place for place, line in enumerate(lines[start:], start) if start and line.startswith("# cell ")), len(lines)
-    )
-    written = [line.strip() for line in lines[start : min(end, start + (finding.line or 1))]]
+def _source_line(verdict: Verdict, row: int) -> str:
+    written = [line.strip() for line in verdict.source.split("\n")[:row]]
     # An error that comes from the end of a cell is shown with the last line that there is.
     return next((line for line in reversed(written) if line), "")
 

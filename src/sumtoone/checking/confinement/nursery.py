@@ -63,7 +63,7 @@ class Nursery:
         self._without = tuple(_without)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._ready = self._occupied = False
+        self._ready = self._occupied = self._abandoned = False
         self._proved: dict[str, bool] | None = None
         self._lock = threading.RLock()
 
@@ -86,6 +86,11 @@ class Nursery:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def abandon(self) -> None:
+        """End it from another thread, for good: whoever waits for a submission meanwhile is told that it is gone."""
+        self._abandoned = True
+        self.close()
 
     @property
     def proved(self) -> dict[str, bool]:
@@ -122,6 +127,8 @@ class Nursery:
             "seconds": seconds,
         }
         with self._lock:
+            if self._abandoned:
+                raise UnavailableError("check-nursery", python=sys.executable, reason="it was ended")
             assert not self._occupied, "a nursery forks one child at a time"
             if self._process is None or self._process.poll() is not None:
                 self.close()

@@ -10,17 +10,17 @@ import numpy as np
 
 from sumtoone.checking import definitions, recognition
 from sumtoone.checking.exercises import Exercise, find, names
-from sumtoone.checking.judging.choosing import Judging, Ran
+from sumtoone.checking.judging.choosing import Judging, Ran, cell_at, network_of
 from sumtoone.checking.judging.failing import RUNNING, failed, stopped
-from sumtoone.checking.judging.functions import Judged
+from sumtoone.checking.judging.functions import Judged, judge_function
 from sumtoone.checking.judging.networks import Wanted, judge_network
 from sumtoone.checking.judging.replies import Checked
 from sumtoone.checking.repairs import repair
 from sumtoone.checking.sources import Submission
 from sumtoone.checking.subject import Stopped, Subject
-from sumtoone.checking.verdict import Finding
+from sumtoone.checking.verdict import Case, Finding
 
-__all__ = ["Judged", "Wanted", "judge", "judge_network"]
+__all__ = ["Judged", "Wanted", "cases_of", "judge", "judge_function", "judge_network"]
 
 _ROWS = 64
 
@@ -41,7 +41,7 @@ def judge(
     if submission.problem is not None:
         known = {"wanted": ", ".join(find(name).defines for name in names()[:4]), "names": "-"}
         problem = replace(submission.problem, fields=known | dict(submission.problem.fields))
-        return [(name, Judged(problem)) for name in _asked(written, submission, exercise)]
+        return [(name, _placed(Judged(problem), submission)) for name in _asked(written, submission, exercise)]
     try:
         ran = _run(subject, submission, random, seconds)
     except Stopped as stop:
@@ -50,9 +50,10 @@ def judge(
     judging = Judging(subject, submission, ran, random, seconds)
     found = _candidates(ran.defined, submission, exercise)
     results = {name: judging.of(find(name), those) for name, those in judging.by_exercise(found).items()}
-    for name in _asked(written, submission, exercise):
-        networks = {one for one in results if find(one).kind == "network"}
-        if name is not None and name not in results and not (networks and find(name).kind == "network"):
+    ran_here = {(entry["name"], entry["line"], entry["cell"]) for entry in ran.defined}
+    missing = [entry for entry in written if (entry["name"], entry["line"], entry["cell"]) not in ran_here]
+    for name in _asked(missing, submission, exercise):
+        if name is not None and name not in results:
             results[name] = Judged(_nothing(submission, ran, find(name), written))
     if not results:
         return [(None, _placed(Judged(_nothing(submission, ran, None, written)), submission))]
@@ -61,6 +62,13 @@ def judge(
     # What is wrong elsewhere in the file is said once.
     results[found_here[0]] = replace(results[found_here[0]], remarks=(*results[found_here[0]].remarks, *notes))
     return [(name, _placed(results[name], submission)) for name in found_here]
+
+
+def cases_of(made: Judged, exercise: str | None) -> tuple[Case, ...]:
+    """Return the cases of an exercise and whether each went well."""
+    passed = made.finding.code == "correct"
+    cases = find(exercise).cases if exercise else ()
+    return tuple(Case(case.name, case.points, passed or case.name in made.passed_cases) for case in cases)
 
 
 def _candidates(
@@ -73,8 +81,15 @@ def _asked(written: Sequence[Mapping[str, Any]], submission: Submission, exercis
     """Return the exercises of a submission that could not be run, from its text."""
     if exercise:
         return [exercise]
-    found = {one.exercises[0] for one in _candidates(written, submission, None)}
+    found = {_exercise_of(one, submission) for one in _candidates(written, submission, None)}
     return [name for name in names() if name in found] or [None]
+
+
+def _exercise_of(one: recognition.Candidate, submission: Submission) -> str:
+    """Return the exercise that a candidate is for: of the two networks, the one of its name or its layers."""
+    cell = cell_at(submission, one.cell)
+    text = definitions.statement_at(cell, one.line) or cell.source if cell is not None and one.line else ""
+    return (network_of(one.name, text) if len(one.exercises) > 1 else None) or one.exercises[0]
 
 
 def _run(subject: Subject, submission: Submission, random: np.random.Generator, seconds: float) -> Ran:
@@ -108,31 +123,32 @@ def _nothing(
         return Finding("template", fields={"name": wanted})
     if definitions.template(submission.cells, exercise.stub if exercise else ""):
         return Finding("template", fields={"name": wanted})
-    if ran.errors:
-        return failed(ran.errors[0], name=wanted)
+    # What the lesson's own old cells raise has nothing to do with the exercise; what its own cell raises has.
+    errors = [error for error in ran.errors if repair(error, _line_of(submission, error)) is None] or ran.errors
+    near = [error for error in errors if error.get("cell") in cells] or errors
+    if near:
+        return failed(near[0], name=wanted)
     known = ", ".join(dict.fromkeys(entry["name"] for entry in ran.defined))
     return Finding("not-found", fields={"wanted": wanted, "names": known or "-"})
 
 
 def _line_of(submission: Submission, error: Mapping[str, Any]) -> str:
-    number, line = error.get("cell"), error.get("line")
-    if not isinstance(number, int) or not isinstance(line, int) or number >= len(submission.cells):
-        return ""
-    lines = submission.cells[number].source.splitlines()
-    return lines[line - 1] if 0 < line <= len(lines) else ""
+    cell, line = cell_at(submission, error.get("cell")), error.get("line")
+    return cell.lines[line - 1] if cell is not None and line is not None and 0 < line <= len(cell.lines) else ""
 
 
 def _placed(judged: Judged, submission: Submission) -> Judged:
-    """Return findings with the number of the notebook's cell in the place of the running number of what was run."""
+    """Return findings with their rows in the source of the whole submission."""
 
     def place(finding: Finding) -> Finding:
-        known = isinstance(finding.cell, int) and 0 <= finding.cell < len(submission.cells)
-        return replace(
-            finding, cell=submission.cells[finding.cell].number if known and finding.cell is not None else None
-        )
+        cell = cell_at(submission, finding.cell)
+        if cell is None or finding.line is None:
+            return finding
+        return replace(finding, row=cell.first_line + finding.line - 1)
 
     return replace(judged, finding=place(judged.finding), remarks=tuple(map(place, judged.remarks)))
 
 
 def _once(findings: Sequence[Finding]) -> list[Finding]:
-    return list({finding.code: finding for finding in findings}.values())
+    """Return the first finding of each code."""
+    return list({finding.code: finding for finding in reversed(findings)}.values())[::-1]

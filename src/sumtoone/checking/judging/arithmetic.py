@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 Numbers = NDArray[np.float64]
 
@@ -17,15 +18,13 @@ _RELATIVE, _ABSOLUTE = 1e-4, 2e-6
 
 
 def softmax(x: Numbers, axis: int | None = -1) -> Numbers:
-    """Return the exponentials over their sum along an axis, or over everything."""
-    powers = np.exp(x - x.max(axis=axis, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
+    """Return SciPy's softmax: of rows where no axis is named, over everything for None."""
+    return np.asarray(special.softmax(x, axis))
 
 
 def log_softmax(x: Numbers, axis: int | None = -1) -> Numbers:
-    """Return the logarithm of :func:`softmax`, without a loss of small probabilities."""
-    shifted = x - x.max(axis=axis, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)))
+    """Return SciPy's log_softmax: of rows where no axis is named, over everything for None."""
+    return np.asarray(special.log_softmax(x, axis))
 
 
 def one_hot(labels: NDArray[Any], classes: int) -> Numbers:

@@ -16,6 +16,7 @@ from sumtoone.checking.judging.networks import Wanted, judge_network
 from sumtoone.checking.judging.scripts import judge_script
 from sumtoone.checking.sources import Submission
 from sumtoone.checking.subject import Stopped, Subject
+from sumtoone.checking.syntax import Cell
 from sumtoone.checking.verdict import Finding
 
 Entry = Mapping[str, Any]
@@ -29,6 +30,20 @@ class Ran:
     defined: Sequence[Entry]
     errors: Sequence[Entry]
     images: Any
+
+
+def cell_at(submission: Submission, number: int | None) -> Cell | None:
+    """Return the cell of a number, of those that are no Python too; of a file the only one there is."""
+    return next((cell for cell in (*submission.cells, *submission.broken) if cell.number == number), None)
+
+
+def network_of(name: str, text: str) -> str | None:
+    """Return which of the lesson's networks one is by its name or its number of layers, if they tell."""
+    named = [each for each in _NETWORKS if each.split("-")[0] in name.lower()]
+    if len(named) == 1:
+        return named[0]
+    layers = text.count("Linear(")
+    return None if layers < 2 else _NETWORKS[layers > 2]
 
 
 @dataclass(frozen=True)
@@ -54,22 +69,16 @@ class Judging:
 
     def _kind(self, entry: Entry) -> str:
         """Return which of the lesson's networks one is: by its name, its number of layers, else by what it does."""
-        named = [name for name in _NETWORKS if name.split("-")[0] in entry["name"].lower()]
-        if len(named) == 1:
-            return named[0]
-        layers = self._text_of(entry).count("Linear(")
-        if layers in (2, 3):
-            return _NETWORKS[layers - 2]
+        if (known := network_of(entry["name"], self._text_of(entry))) is not None:
+            return known
         best = max(_NETWORKS, key=lambda name: len(self._network(name, entry).passed_cases))
         if self._network(best, entry).passed_cases:
             return best
-        return "relu-network" if layers > 3 or "relu" in self._text_of(entry).lower() else "sigmoid-network"
+        return "relu-network" if "relu" in self._text_of(entry).lower() else "sigmoid-network"
 
     def _text_of(self, entry: Entry) -> str:
-        number, line = entry.get("cell"), entry.get("line")
-        if not isinstance(number, int) or not 0 <= number < len(self.submission.cells) or not isinstance(line, int):
-            return ""
-        return definitions.statement_at(self.submission.cells[number], line)
+        cell, line = cell_at(self.submission, entry.get("cell")), entry.get("line")
+        return definitions.statement_at(cell, line) if cell is not None and line is not None else ""
 
     def _network(self, name: str, entry: Entry) -> Judged:
         if (entry["key"], name) not in self._judged:
@@ -92,10 +101,7 @@ class Judging:
         elif exercise.kind == "script":
             made = self._script(exercise, entries[0])
         else:
-            cases = [case.name for case in exercise.cases]
-            cases += [case for case in ("large", "apart") if case not in cases and exercise.kind == "softmax"]
-            cases += ["dim"] * exercise.takes_dim
-            made = judge_function(self.subject, entries[0], exercise.name, cases, self.random, self.seconds)
+            made = judge_function(self.subject, entries[0], exercise, self.random, self.seconds)
         if made.finding.code in ("returns-nothing", "raises", "not-found") and self._unfinished(entries[0]["name"]):
             made = replace(made, finding=replace(made.finding, code="template"))
         return made

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sumtoone.checking.exercises import Exercise
 from sumtoone.checking.judging.arithmetic import close, differing, shape_of, shown
 from sumtoone.checking.judging.failing import failed
 from sumtoone.checking.judging.problems import PROBLEMS, Problem
@@ -71,8 +72,7 @@ class Judged:
 def judge_function(
     subject: Subject,
     entry: Mapping[str, Any],
-    exercise: str,
-    cases: Sequence[str],
+    exercise: Exercise,
     random: np.random.Generator,
     seconds: float,
 ) -> Judged:
@@ -82,23 +82,23 @@ def judge_function(
     ----------
     entry
         What the subject says of the function: its ``key``, ``name``, ``line`` and ``parameters``.
-    cases
-        Names of the exercise's cases.
     seconds
         The share of time of one call.
     """
-    problem = PROBLEMS[exercise]
-    asker = _Asker(subject, entry, problem, random, seconds)
-    order = [MAIN, *(case for case in random.permutation([*cases, SECOND]) if case not in (MAIN, "gradient"))]
-    answers = {case: asker.ask(case) for case in dict.fromkeys(order) if case != "dim" or asker.dim}
+    asker = _Asker(subject, entry, PROBLEMS[exercise.name], random, seconds)
+    cases = {case.name for case in exercise.cases} | {SECOND} | set(_EXTREME if exercise.kind == "softmax" else ())
+    cases |= {"dim"} if exercise.takes_dim and asker.dim else set()
+    # In an order that a submission cannot count on.
+    order = [MAIN, *map(str, random.permutation(sorted(cases - {MAIN, "gradient"})))]
+    answers = {case: asker.ask(case) for case in order if case != "dim" or asker.dim}
     gradient = asker.ask("gradient", gradient=True)
-    finding = _finding(asker, exercise, answers)
+    finding = _finding(asker, exercise.name, answers)
     passed = {case for case, answer in answers.items() if answer.right}
     if gradient.reply.get("gradient"):
         passed.add("gradient")
     if finding.code != "correct":
         return Judged(finding, (), frozenset(passed))
-    return Judged(finding, tuple(_remarks(entry, answers, gradient, exercise)), frozenset(passed))
+    return Judged(finding, tuple(_remarks(entry, answers, gradient, exercise.name)), frozenset(passed))
 
 
 class _Asker:
@@ -115,9 +115,8 @@ class _Asker:
     def ask(self, case: str, inputs: tuple[Any, ...] | None = None, *, gradient: bool = False) -> Answer:
         inputs = self.problem.draw(self.random, case) if inputs is None else inputs
         options = {}
-        exact = [np.asarray(item, np.float64) if np.asarray(item).dtype.kind == "f" else item for item in inputs]
-        with np.errstate(all="ignore"):
-            wanted = np.asarray(self.problem.right(*exact))
+        exact = _exact(inputs)
+        wanted = np.asarray(self.problem.right(*exact))
         if case == "dim":
             options, wanted = {self.dim: 0}, np.asarray(self.problem.right(exact[0], 0))
         request = {
@@ -151,7 +150,7 @@ def _finding(asker: _Asker, exercise: str, answers: Mapping[str, Answer]) -> Fin
             code, **place, fields=_numbers(answer) | common | {"shape": tuple(np.shape(answer.inputs[0]))} | fields
         )
 
-    for answer in measured:
+    for answer in answers.values():
         if answer.error and (code := _stopped(answer.error)):
             said = {"what": f"{answer.error['error']}: {answer.error['message']}", "step": case_text(answer.case)}
             said["share"] = answer.error["error"] == "TooLong"
@@ -250,12 +249,15 @@ def _guess(problem: Problem, regular: Sequence[Answer]) -> str | None:
 
 
 def _equal(answer: Answer, mistake: Any) -> bool:
-    exact = [np.asarray(item, np.float64) if np.asarray(item).dtype.kind == "f" else item for item in answer.inputs]
-    with np.errstate(all="ignore"):
-        try:
-            return close(answer.value, np.asarray(mistake(*exact)), relative=1e-3)
-        except ValueError:  # shapes that do not fit: whoever made this mistake would have met an error
-            return False
+    try:
+        return close(answer.value, np.asarray(mistake(*_exact(answer.inputs))), relative=1e-3)
+    except ValueError:  # shapes that do not fit: whoever made this mistake would have met an error
+        return False
+
+
+def _exact(inputs: tuple[Any, ...]) -> list[Any]:
+    """Return the floats among inputs in float64, which the reference computes in; labels as they are."""
+    return [np.asarray(item, np.float64) if np.asarray(item).dtype.kind == "f" else item for item in inputs]
 
 
 def case_text(case: str) -> dict[str, Any]:

@@ -118,7 +118,8 @@ def _exercise(verdict: Verdict) -> dict[str, str]:
 
 def _submission(number: int, group: Sequence[Verdict]) -> dict[str, Any]:
     source = max((verdict.source for verdict in group), key=len)
-    marked = {line for verdict in group for line in _marked(verdict, source)}
+    findings = [found for verdict in group for found in (verdict.finding, *verdict.remarks)]
+    marked = {found.row for found in findings if found.row is not None}
     rows, left = _code(source, marked)
     printed = list(dict.fromkeys(lines(verdict.printed, _LONGEST_OUTPUT) for verdict in group if verdict.printed))
     return {
@@ -153,18 +154,6 @@ def _note(verdict: Verdict, remark: Finding) -> dict[str, Any]:
 
 def _case(case: Case) -> dict[str, Any]:
     return {"name": _in_both(lambda: case_name(case.name)), "passed": case.passed}
-
-
-def _marked(verdict: Verdict, source: str) -> list[int]:
-    """Return the numbers of the lines of the whole source that the findings of a verdict point at."""
-    rows = source.splitlines() if verdict.finding.cell is not None else []
-    findings = (verdict.finding, *verdict.remarks)
-    return [finding.line + _before(rows, finding.cell) for finding in findings if finding.line is not None]
-
-
-def _before(rows: Sequence[str], cell: int | None) -> int:
-    """Return how many lines of a notebook's source stand before the first one of a cell."""
-    return rows.index(f"# cell {cell}") + 1 if f"# cell {cell}" in rows else 0
 
 
 def _code(source: str, marked: set[int]) -> tuple[list[Row], int]:
