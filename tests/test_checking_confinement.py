@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="confinement is 
 
 def run(subject: Any, source: str) -> list[dict[str, Any]]:
     """Run code and return what it defined."""
-    reply, _ = subject.ask({"do": "run", "cells": [{"source": source}]}, LESSON)
+    reply, _ = subject.ask({"do": "run", "cells": [{"number": None, "source": source}]}, LESSON)
     return reply["defined"]
 
 
@@ -271,7 +271,7 @@ def test_the_end_of_the_checker_is_the_end_of_everything(nursery: Nursery) -> No
         "from sumtoone.checking.confinement import *; import numpy as np, sys\n"
         f"nursery = Nursery({level!r}).__enter__(); subject = nursery.open(sys.executable).__enter__()\n"
         "print(nursery._process.pid, flush=True)\n"
-        "subject.ask({'do': 'run', 'cells': [{'source': 'while True: pass'}]},"
+        "subject.ask({'do': 'run', 'cells': [{'number': None, 'source': 'while True: pass'}]},"
         " [np.zeros((64, 1, 28, 28), np.float32), np.zeros(64, np.int64)])"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as checker:

@@ -81,7 +81,7 @@ def complaint(nursery: Nursery, snippet: Snippet, canary: Path) -> str | None:
     with nursery.open(canary) as subject:
         try:
             source = snippet.source.replace("{canary}", str(canary))
-            reply, _ = subject.ask({"do": "run", "cells": [{"source": source}]}, LESSON)
+            reply, _ = subject.ask({"do": "run", "cells": [{"number": None, "source": source}]}, LESSON)
             for entry in reply.get("defined", ())[:4]:
                 subject.ask({"do": "call", "key": entry["key"]}, [np.ones((64, 10), np.float32)])
         except Stopped as stopped:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
@@ -22,12 +22,14 @@ from sumtoone.checking import Verdict
 from sumtoone.checking.confinement import Nursery
 from sumtoone.checking.journal import Journal
 from sumtoone.checking.judging.replies import Checked
-from sumtoone.checking.running import Settings, judge_all, judged
+from sumtoone.checking.performing import Performer
+from sumtoone.checking.running import Settings, judge_all, judged, key
 from sumtoone.checking.sources import from_text, gather, read
 from sumtoone.checking.subject import Stopped
+from sumtoone.checking.trace import Trace, layers
 from sumtoone.cli import main
 from sumtoone.cli.common import Voice
-from sumtoone.cli.verdicts import results
+from sumtoone.cli.verdicts import progress, results
 
 RIGHT = "def softmax(x):\n    e = torch.exp(x - x.max())\n    return e / e.sum(dim=1, keepdim=True)\n"
 SIGMOID = """class Network(nn.Module):
@@ -324,3 +326,118 @@ def test_hints_and_words_of_the_whole_check_in_korean(tmp_path: Path, capsys: py
     shown = capsys.readouterr().out
     assert "힌트 1" in shown
     assert "# softmax.py" in shown
+
+
+def test_a_bar_is_drawn_where_somebody_sits_at_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with progress(Voice(json=False, quiet=False), 2) as advance:
+        advance()
+        advance()
+    capsys.readouterr()
+
+
+def test_a_check_goes_on_where_another_was_cut_short(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUMTOONE_CACHE", str(tmp_path / "cache"))
+    place = tmp_path / "class"
+    place.mkdir()
+    for number in range(3):
+        (place / f"{number}.py").write_text(f"# {number}\n{RIGHT}")
+    asked = repr([str(place), "softmax", None, 10.0])
+    with Journal(asked, tmp_path / "cache") as journal:
+        for found in gather([place])[:2]:
+            submission = read(found)
+            with Nursery() as nursery:
+                journal.add(key(submission), judged(nursery, submission, Settings("softmax")))
+    assert main(["check", str(place), "--exercise", "softmax"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[0] == "going on: 2 of 3 were judged before"
+    assert "3 of 3 right" in shown
+
+
+# --- what is said of values
+
+
+class _Wordless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def _raises(x: torch.Tensor) -> None:
+    raise _Wordless
+
+
+@pytest.mark.parametrize(
+    ("function", "reply", "numbers"),
+    [
+        (lambda x: x.bfloat16(), {"shape": [2, 2], "dtype": "float32"}, 4),
+        (lambda x: x + 1j, {"type": "a tensor of complex numbers", "tensor": False}, None),
+        (lambda x: [x[0], x[1]], {"shape": [2, 2], "tensor": False}, 4),
+        (lambda x: ["a"], {"type": "list", "shape": None}, None),
+        (lambda x: x.expand(600, 1_000, 2, 2), {"shape": [600, 1_000, 2, 2]}, None),
+        (lambda x: np.array(["a"]), {"shape": [1], "tensor": False}, 1),
+        (_raises, {"error": {"error": "_Wordless", "message": ""}}, None),
+        (print, {"none": True}, None),
+    ],
+)
+def test_whatever_a_function_returns_is_told(function: object, reply: dict[str, object], numbers: int | None) -> None:
+    performer = Performer()
+    performer.bind("f", function)
+    told, sent = performer.answer({"do": "call", "key": 0}, [np.ones((2, 2), np.float32)])
+    if told["error"]:
+        assert {name: told["error"][name] for name in ("error", "message")} == reply["error"]
+    else:
+        assert {name: told[name] for name in reply} == reply
+    assert [array.size for array in sent] == ([] if numbers is None else [numbers])
+
+
+def test_values_beyond_counting_are_not_kept() -> None:
+    performer = Performer()
+    for number in range(2_005):
+        performer.bind(f"x{number}", number)
+    assert len(performer._values) == 2_000
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda x, w: x @ w,
+        lambda x, w: (w.T @ x.T).T,
+        lambda x, w: torch.stack([w.T @ row for row in x]),
+        lambda x, w: torch.stack([torch.addmv(torch.zeros(3), w.T, row) for row in x]),
+        lambda x, w: torch.einsum("nd,dh->nh", x, w),
+        lambda x, w: torch.bmm(x[None], w[None])[0],
+    ],
+)
+def test_a_product_is_a_layer_however_it_is_written(product: Callable[..., torch.Tensor]) -> None:
+    x, w = torch.rand(20, 5), torch.rand(5, 3)
+    trace = Trace(lambda _: False)
+    trace.follow(x)
+    with trace:
+        output = product(x, w)
+    (layer,) = layers(trace.leading_to(output))
+    assert torch.equal(layer.inputs, x)
+    assert torch.equal(layer.weight, w)
+
+
+def test_a_trace_ends_where_its_memory_does() -> None:
+    trace = Trace(lambda _: False)
+    x = torch.zeros(1 << 20)
+    trace.follow(x)
+    with trace:
+        for _ in range(100):
+            x = x + 1
+    assert len(trace.steps) <= 1 + (1 << 27) // (1 << 22)
+
+
+def test_a_network_without_a_class_or_layers_in_its_text_goes_where_its_layers_lead(
+    nursery: Nursery, tmp_path: Path
+) -> None:
+    source = "sizes = [784, 128, 64, 10]\nparts = []\n"
+    source += "for a, b in zip(sizes, sizes[1:]):\n    parts += [nn.Linear(a, b), nn.ReLU()]\n"
+    (tmp_path / "mine.py").write_text(source + "model = nn.Sequential(*parts[:-1], nn.Softmax(dim=1))\n")
+    found = verdicts_of(nursery, tmp_path / "mine.py")
+    assert {name: verdict.code for name, verdict in found.items()} == {"relu-network": "correct"}

@@ -77,6 +77,8 @@ def told(result: Any) -> Reply:
     """Return a result in words and, where it is numbers and not too many, as an array."""
     reply: dict[str, Any] = {"error": None, "type": type(result).__name__[:80], "shape": None, "tensor": False}
     reply["none"] = result is None
+    if result is None:
+        return reply, []
     if isinstance(result, Tensor) and result.is_complex():
         return reply | {"type": "a tensor of complex numbers"}, []
     if isinstance(result, Tensor | np.ndarray):

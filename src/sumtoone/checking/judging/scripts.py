@@ -65,7 +65,7 @@ def judge_script(
 
     if entry["kind"] == "other":
         return Judged(found("template" if entry.get("empty") else "not-a-tensor", got=""))
-    reply, arrays = _told(subject, entry, images)
+    reply, arrays = subject.ask({"do": "trace", "key": entry["key"]})
     if reply.get("error") or not arrays:
         return Judged(found("wrong-values", got=reply.get("type", "")))
     output, inputs, steps = arrays[0], arrays[1::3], reply.get("operations") or []
@@ -93,17 +93,6 @@ def judge_script(
         # Near zero every curve is a line: where nothing that bends was called, it is a line.
         chain = replace(chain, between=tuple("none" if name else None for name in chain.between))
     return _judged(chain, output, right_shape, wanted, found)
-
-
-def _told(
-    subject: Subject, entry: Mapping[str, Any], images: NDArray[Any]
-) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-    """Return how a tensor was made; of a function, what it makes of the images, flat or as they are."""
-    if entry["kind"] != "function":
-        return subject.ask({"do": "trace", "key": entry["key"]})
-    request = {"do": "forward", "key": entry["key"]}
-    reply, arrays = subject.ask(request, [images.reshape(len(images), -1)])
-    return subject.ask(request, [images]) if reply.get("error") else (reply, arrays)
 
 
 def _judged(chain: Chain, output: NDArray[Any], right_shape: tuple[int, int], wanted: Wanted, found: Maker) -> Judged:
