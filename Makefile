@@ -56,7 +56,7 @@ KERNELS := CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/nati
 
 .venv/installed: pyproject.toml $(CONSTRAINTS) $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[test,docs]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[serve,onnx,test,docs]'
 	touch $@
 
 .venv-bench/installed: pyproject.toml benchmarks/constraints.txt $(KERNELS)

@@ -1,0 +1,1 @@
+"""Files that answer like a run, for those who have no sumtoone."""

@@ -1,0 +1,1 @@
+"""A run behind HTTP: the page for people, predictions for programs."""
