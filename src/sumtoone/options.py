@@ -55,6 +55,8 @@ class TrainingOptions:
         Stop after this many epochs without a lower validation loss and keep the best weights; None never stops.
     seed
         Decides the order of the batches and the dropout.
+    snapshots
+        Keep the weights of every epoch in the run's folder, those at the start included.
     engine, precision, threads, device
         How it is computed. ``engine="auto"`` takes the compiled steps ("fused") wherever they can train this
         network, else PyTorch's own ("plain"). ``threads=None`` takes torch's own number, except that the plain
@@ -85,6 +87,7 @@ class TrainingOptions:
     schedule: str = "one-cycle"
     early_stopping: int | None = None
     seed: int = 0
+    snapshots: bool = False
     engine: str = "auto"
     precision: str = "float32"
     threads: int | None = None
@@ -195,7 +198,9 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
     for name in ("momentum", "label_smoothing"):
         right = _is_number(getattr(options, name), lambda share: 0 <= share < 1)
         check(name, right, "number-range", wanted="0 <= x < 1", example=0)
-    check("nesterov", isinstance(options.nesterov, bool), "choice", known="True, False", hint="nesterov=True")
+    for name in ("nesterov", "snapshots"):
+        right = isinstance(getattr(options, name), bool)
+        check(name, right, "choice", known="True, False", hint=f"{name}=True")
     if options.nesterov is True:
         moves = options.momentum != 0
         given = f"optimizer={quoted(options.optimizer)}" if moves else "momentum=0"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from sumtoone import snapshots
 from sumtoone.data.names import checked_columns
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.description import check_keepable, describe, load_size, needed, restored, specification_of
@@ -41,6 +42,7 @@ def write(run: Run, folder: Path) -> None:
         digests = {
             "model.safetensors": write_atomically(folder / "model.safetensors", weights),
             "history.jsonl": write_atomically(folder / "history.jsonl", run.history.to_bytes()),
+            **snapshots.digests(folder),
         }
         document = {
             "format": FORMAT,

@@ -46,6 +46,7 @@ def odd_columns(dataset: Dataset) -> list[str]:
 @contextmanager
 def told(folder: Path, out: Path | None, again: Sequence[str]) -> Iterator[None]:
     """Say what is left of a training that ends before its time, and how to go on."""
+    from sumtoone import snapshots
     from sumtoone.training.checkpoints import remove_checkpoints, stems
 
     try:
@@ -60,6 +61,7 @@ def told(folder: Path, out: Path | None, again: Sequence[str]) -> Iterator[None]
         if not left:
             # The start weights are nothing to go on from, and would block the folder for the next try.
             remove_checkpoints(folder)
+            snapshots.remove(folder)
             with suppress(OSError):
                 folder.rmdir()
         # A folder that was asked for by its name is free for the next try.

@@ -55,6 +55,7 @@ def train(
     ] = None,
     early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
     seed: Annotated[int | None, typer.Option(help="cli.train.seed")] = None,
+    snapshots: Annotated[bool | None, typer.Option("--snapshots", help="cli.train.snapshots")] = None,
     engine: Annotated[str | None, typer.Option(metavar="auto|plain|fused", help="cli.train.engine")] = None,
     precision: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="cli.train.precision")] = None,
     threads: Annotated[int | None, typer.Option(help="cli.train.threads")] = None,

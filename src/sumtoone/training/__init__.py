@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from torch import nn
 
 from sumtoone.data import Dataset, Preprocessing
-from sumtoone.errors import RunError
+from sumtoone.errors import RunError, UsageError
 from sumtoone.memory import enough_memory
 from sumtoone.network import Network
 from sumtoone.options import TrainingOptions
@@ -135,6 +135,8 @@ def fit(
         "fit", network=network, dataset=dataset, options=options, preprocessing=preprocessing, on_event=on_event
     )
     options = TrainingOptions.of(**given) if options is None else options.changed(**given)
+    if options.snapshots and out is None:
+        raise UsageError("training-snapshots")
     chosen = None if seeds is None else checked_seeds(seeds, network)
     with new_folder(out) as folder, enough_memory():
         preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sumtoone import snapshots
 from sumtoone.description import describe_task
 from sumtoone.errors import TrainingError
 from sumtoone.history import History
@@ -46,8 +47,13 @@ def train(
             engine.restore(tensors)
 
         def save() -> None:
-            if checkpoints is not None:
-                checkpoints.save(state, _finite(engine.state(), state, options))
+            if folder is None or checkpoints is None:
+                return
+            tensors = _finite(engine.state(), state, options)
+            if options.snapshots and state.step == 0:
+                # Before the checkpoint that says that the epoch is over: a kill in between leaves none out.
+                snapshots.write(folder, state.epoch, plan.network)
+            checkpoints.save(state, tensors)
 
         save()
         while state.epoch < options.epochs and not _stops_early(state, options):
