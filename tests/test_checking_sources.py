@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from sumtoone.checking import archives, sources
 from sumtoone.checking.definitions import statically_defined, template, unfinished
+from sumtoone.checking.inert import Inert, Progress, subplots, trange
 from sumtoone.checking.magics import without_magics
 from sumtoone.checking.recognition import candidates, near_forward
 from sumtoone.checking.repairs import repair
@@ -260,6 +261,68 @@ def test_names_in_the_code_page_of_windows_are_read(tmp_path):
     path = zipped(tmp_path / "x.zip", **{"aaaa.py": RIGHT})
     path.write_bytes(path.read_bytes().replace(b"aaaa", "과제".encode("cp949")))
     assert [one.path for one in gather([path])] == [f"{path}/과제.py"]
+
+
+def test_names_that_no_code_page_explains_stay_as_they_are(tmp_path):
+    path = zipped(tmp_path / "x.zip", **{"aaaa.py": RIGHT})
+    # Half of a letter in UTF-8, and in Korea's code page no letter either.
+    raw = b"\x80aa\x80"
+    path.write_bytes(path.read_bytes().replace(b"aaaa", raw))
+    assert [one.path for one in gather([path])] == [f"{path}/{raw.decode('cp437')}.py"]
+
+
+def test_a_large_directory_of_zip64_is_refused_before_it_is_read(tmp_path):
+    path = zipped(tmp_path / "x.zip", **{"a.py": RIGHT})
+    whole = path.read_bytes()
+    end = whole[-22:]
+    record = struct.pack("<4sQHHLLQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, 2**40, 0)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(whole) - 22, 1)
+    path.write_bytes(whole[:-22] + record + locator + end)
+    with pytest.raises(archives.Damaged, match="1,099,511,627,776 > 4,194,304"):
+        archives.members(path)
+    path.write_bytes(whole[:-22] + b"\0" * len(record) + locator + end)
+    with pytest.raises(archives.Damaged, match="Zip64"):
+        archives.members(path)
+    with pytest.raises(DataError) as caught:
+        gather([path])
+    assert caught.value.got == f"{path}: Zip64"
+
+
+def test_an_archive_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / "x.zip"
+    with path.open("wb") as file:
+        file.truncate(archives.MOST_ARCHIVE + 1)  # of holes: it takes no room
+    with pytest.raises(archives.Damaged, match="1,073,741,825 > 1,073,741,824"):
+        archives.members(path)
+
+
+def test_what_stands_for_plots_takes_everything_and_gives_nothing_away():
+    nothing = Inert()
+    with nothing as inside, nothing.figure(figsize=(3, 4)):
+        inside["size"] = 3
+        for one in inside["bars"]:
+            assert repr(-one + 1 - one * 2 / 3) == "<nothing is shown here>"
+    assert nothing(len) is len
+
+    class Mine(nothing):
+        pass
+
+    assert Mine.__bases__ == (object,)
+    with pytest.raises(AttributeError):
+        nothing.__array__  # noqa: B018 - NumPy asks so
+    figure, axes = subplots(2, 3)
+    assert (type(figure), axes.shape) == (Inert, (2, 3))
+    assert subplots(squeeze=False)[1].shape == (1, 1)
+    assert type(subplots()[1]) is Inert
+
+
+def test_what_stands_for_a_bar_hands_on_what_it_is_given():
+    with Progress([3, 4], desc="epochs") as bar:
+        assert (list(bar), len(bar)) == ([3, 4], 2)
+        bar.set_postfix(loss=0.5)
+    assert list(trange(1, 4)) == [1, 2, 3]
+    with pytest.raises(AttributeError):
+        bar.__array__  # noqa: B018 - NumPy asks so
 
 
 # --- files

@@ -313,3 +313,22 @@ def in_terminal(words: list[str], columns: int, folder: Path) -> str:
     os.close(ours)
     running.join()
     return shown.decode()
+
+
+def test_a_defect_is_told_in_a_line_and_its_traceback_for_those_who_ask(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr("sumtoone.shapes.explain", broken)
+    words = ["explain", "a + b", "--shape", "a=2", "--shape", "b=2"]
+    assert main(words) == 70
+    where = f"{Path(__file__).name}:{broken.__code__.co_firstlineno + 1}"
+    said = capsys.readouterr().err
+    assert "ZeroDivisionError" in said
+    assert "of ours" in said
+    assert where in said
+    monkeypatch.setenv("SUMTOONE_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(words)
