@@ -319,7 +319,7 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
             "sumtoone이 읽는 이미지가 아닙니다 [image-kind]\n"
             "  기대한 것: PNG, JPEG, BMP, GIF, WEBP 가운데 하나\n"
             f"  받은 것: {path}\n"
-            "  해 볼 것: 이미지를 PNG나 JPEG로 저장하거나 빼세요"
+            "  해 볼 것: 이미지를 PNG나 JPEG으로 저장하거나 빼세요"
         )
     tiff = encoded(drawing(), "TIFF")
     assert (refusal(tiff).code, refusal(tiff).got) == ("image-kind", "<bytes>")
