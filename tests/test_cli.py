@@ -110,7 +110,7 @@ def test_wrong_usage_exits_2_with_what_to_do(
 def test_usage_errors_speak_korean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--epoch", "3", "--lang", "ko"]) == 2
     assert capsys.readouterr().err == (
-        "sumtoone: 그런 동작이나 옵션은 없습니다 [word-unknown]\n"
+        "sumtoone: 그런 명령이나 옵션은 없습니다 [word-unknown]\n"
         "  기대한 것: 'sumtoone train --help'에 나오는 것 가운데 하나\n"
         "  받은 것: --epoch\n"
         "  해 볼 것: 혹시 --epochs를 뜻하셨나요?\n"

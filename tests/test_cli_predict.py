@@ -242,7 +242,7 @@ def test_a_run_on_pictures_of_another_scale_takes_no_image(tmp_path: Path, squar
     )
     assert refusal(capsys, "predict", run, square, "--lang", "ko") == (
         3,
-        "sumtoone: 이 실행은 이미지 파일에 없는 척도의 수로 학습했습니다 [predict-scale]\n"
+        "sumtoone: 이 실행은 이미지 파일의 픽셀과 범위가 다른 값으로 학습했습니다 [predict-scale]\n"
         "  기대한 것: 0부터 255까지의 uint8 픽셀로 학습한 실행\n"
         f"  받은 것: {run}: 부동소수점 값\n"
         "  해 볼 것: x를 uint8 픽셀로 저장하고 다시 학습하거나, "
@@ -364,5 +364,5 @@ def test_help_in_korean(capsys: Captured) -> None:
     assert main(["predict", "--help", "--lang", "ko"]) == 0
     speak(None)
     words = " ".join(capsys.readouterr().out.split())
-    assert "이미지가 무엇인지 말합니다. 이미지마다 모든 클래스의 확률을 보입니다." in words
+    assert "이미지가 무엇인지 예측하고, 이미지마다 모든 클래스의 확률을 보여 줍니다." in words
     assert "사진이나 그림: PNG, JPEG, BMP, GIF 또는 WebP." in words

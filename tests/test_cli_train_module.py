@@ -313,6 +313,6 @@ def test_in_a_process_of_its_own_and_in_korean(folder: Path) -> None:
     done = warm.run(None, *words, warn="error", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == (
-        "MyNetwork: 4-5-3 (relu). 학습할 때 softmax는 빼 둡니다. "
-        "손실은 로짓을 받으며 소프트맥스를 두 번 적용하면 안 됩니다"
+        "MyNetwork: 4-5-3 (relu). 학습할 때는 softmax를 뺍니다. "
+        "손실 함수는 로짓을 받으며 softmax를 두 번 적용하면 안 됩니다"
     )

@@ -586,7 +586,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], tuple[type, str]]] = {
         message(
             DtypeError,
             "plot-images-dtype",
-            "Images are numbers",
+            "Images must be numbers",
             "uint8 pixels, or floating-point ones",
             "<U1",
             "read the image as an array first, for instance numpy.asarray(image)",
