@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import test_glossary
 from sumtoone.language import entries, speaking, text
 from sumtoone.language.particles import PAIRS, sound, with_particles
 
@@ -140,7 +141,19 @@ def test_words_in_the_texts_have_the_right_particles() -> None:
     assert wrong == set()
 
 
+def test_words_in_exercises_notebooks_and_the_readme_have_the_right_particles() -> None:
+    wrong = {
+        (where, found[0])
+        for where, parts in test_glossary.texts().items()
+        for part in parts
+        for found in re.finditer(rf"([^\s`]+)`{_BARE}|([0-9A-Za-z_]+){_BARE}", part)
+        for word, form in [(found[1] or found[3], found[2] or found[4])]
+        if sound(word) != "unknown" and with_particles(f"{word}({_FORMS[form]})") != word + form
+    }
+    assert wrong == set()
+
+
 def test_the_lookup_chooses() -> None:
     with speaking("ko"):
         assert text("specification.did-you-mean", guess="--lr") == "혹시 --lr을 뜻하셨나요?"
-        assert text("cli.train.resume-start", out="runs/first") == "runs/first를 이어 갑니다"
+        assert text("cli.train.resume-start", out="runs/first") == "runs/first를 이어서 학습합니다"
