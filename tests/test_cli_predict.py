@@ -7,6 +7,7 @@ import json
 import math
 import os
 import subprocess
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -275,6 +276,19 @@ def test_one_picture_takes_the_name_and_several_take_numbers(tmp_path: Path, squ
     assert sorted(path.name for path in tmp_path.glob("many*")) == ["many-1.svg", "many-3.svg"]
     # The answer, and so the whole picture, is the same for both.
     assert (tmp_path / "many-1.svg").read_bytes() == (tmp_path / "many-3.svg").read_bytes()
+
+
+def test_names_in_hangul_are_drawn_and_one_that_cannot_be_is_told_once(
+    tmp_path: Path, square: Path, capsys: Captured
+) -> None:
+    run = certain(tmp_path / "run", {"고양이": 0.75, "\U00012000": 0.25})
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as a terminal has it; the tests make errors of them
+        assert main(["predict", str(run), str(square), str(square), "--plot", str(tmp_path / "bars.png")]) == 0
+    said = capsys.readouterr()
+    assert "고양이 (75.0%)" in said.out
+    assert said.err.count("#1 = \U00012000") == 1
+    assert "drawn by their numbers, for want of a font with their letters: #1 = \U00012000\n" in said.err
 
 
 def test_a_picture_that_cannot_be_written_stops_the_verb(tmp_path: Path, square: Path, capsys: Captured) -> None:

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -118,5 +119,11 @@ def readable(classes: Sequence[str]) -> list[str]:
             name = f"#{number}"
         names.append(name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…")
     if undrawable:
-        warnings.warn(text("plots.undrawable", names=listed(undrawable)), stacklevel=2)
+        _warn_once(text("plots.undrawable", names=listed(undrawable)))
     return names
+
+
+@cache
+def _warn_once(words: str) -> None:
+    """Warn, once in a process: drawing changes the filters of warnings, and Python forgets then what it has said."""
+    warnings.warn(words, stacklevel=3)
