@@ -21,7 +21,10 @@ ROWS = re.findall(
 WORDS = [(english, korean, unused.split(", ")) for english, korean, unused in ROWS]
 
 # What may follow a word and leave it the same word. 글자 is another word than 글, 축소 another than 축.
-_PARTICLES = "은|는|이|가|을|를|과|와|의|에|에서|에는|에도|으로|로|도|만|들|마다|까지|부터|보다|처럼|이나|나|라면|이라면|이라|입니다|이며"
+_PARTICLES = (
+    "은|는|이|가|을|를|과|와|의|에|에서|에는|에도|으로|로|도|만|들|마다|까지|부터|보다|처럼|"
+    "이나|나|라면|이라면|이라|입니다|이며"
+)
 
 
 def _korean(value: Any) -> list[str]:
