@@ -175,6 +175,7 @@ def test_a_wheel_holds_no_sources_of_the_kernels(tmp_path: Path) -> None:
     subprocess.run(command, capture_output=True, check=True, env=environment)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
+    assert {"sumtoone/plots/fonts/hangul.ttf", "sumtoone/plots/fonts/OFL.txt"} <= set(names)
     assert "sumtoone/native/__init__.py" in names
     assert "sumtoone/language/ko.toml" in names
     assert not [name for name in names if name.endswith((".cpp", ".h"))]
