@@ -40,10 +40,25 @@ _VOWELS = "aeiouy"
 # Capitals up to this many are an acronym: CPU, CIFAR. More of them are a word written large: LICENSE.
 _LONGEST_ACRONYM = 5
 # Words that are read as words though they are short and large: --label NAME.
-_WORDS = {"file", "frame", "line", "name", "none", "scale", "table", "time", "title"}
+_WORDS = {"clip", "file", "frame", "line", "name", "none", "scale", "table", "time", "title"}
 # Words whose usual Korean form is not what the rules below say, and acronyms that look like words.
 _ON_A_CONSONANT = {"bag", "big", "cos", "epoch", "foot", "good", "jpeg", "minute", "york", "zip"}
-_ON_A_VOWEL = {"auc", "bit", "cifar", "diet", "hit", "ip", "kit", "mat", "parquet", "readme", "roc", "soup", "sub"}
+_ON_A_VOWEL = {
+    "auc",
+    "bit",
+    "cifar",
+    "diet",
+    "heic",
+    "hit",
+    "ip",
+    "kit",
+    "mat",
+    "parquet",
+    "readme",
+    "roc",
+    "soup",
+    "sub",
+}
 _ENDING_ON_A_CONSONANT = ("out", "private", "technique", "template", "type")
 _ENDING_ON_A_VOWEL = ("check", "hub")
 
