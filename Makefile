@@ -19,7 +19,7 @@ SECONDS ?= 600
 SEEDS ?=
 EXAMPLES ?= 2000
 
-.PHONY: run test fuzz check sanitize bench notebooks docs clean
+.PHONY: run test fuzz check sanitize bench notebooks fonts docs clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
@@ -48,6 +48,10 @@ bench:
 
 notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py
+
+# Needs NanumGothic as Debian's fonts-nanum installs it.
+fonts: .venv/installed
+	$(BIN)/python fonts/build.py
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import test_glossary
 from sumtoone.language import entries, speaking, text
@@ -53,6 +56,20 @@ def test_a_name_that_is_decomposed_wide_or_kana_is_read() -> None:
     assert [sound(word) for word in ("서울", "개", "CSV", "す", "ん", "ㅏ", "ㄹ")] == [
         "rieul", "vowel", "vowel", "vowel", "consonant", "vowel", "rieul",
     ]  # fmt: skip
+
+
+@given(st.text(), st.sampled_from(sorted(PAIRS)))
+def test_any_word_whatever_gets_a_form_of_the_pair(word: str, pair: str) -> None:
+    said = with_particles(f"{word}({pair})")
+    assert said in {word + form for form in (*pair.split("/"), PAIRS[pair])}
+    assert with_particles(said) == said
+
+
+@given(st.text("가나달집모", min_size=1), st.sampled_from(sorted(PAIRS)))
+def test_hangul_is_read_as_unicode_composes_it(word: str, pair: str) -> None:
+    assert with_particles(f"{word}({pair})") == word + _right(word, pair)
+    taken_apart = unicodedata.normalize("NFD", word)
+    assert with_particles(f"{taken_apart}({pair})") == taken_apart + _right(word, pair)
 
 
 def test_a_particle_is_found_behind_a_very_long_word() -> None:
