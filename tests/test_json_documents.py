@@ -103,6 +103,7 @@ CHECKED = {
     ],
     "counts": {"wrong-axis": "whole"},
 }
+EXPORTED = {"written": "text", "format": "text", "bytes": "whole", "difference": "number"}
 EXERCISE = {"name": "text", "title": "text"}
 STATE = {"exercise": "text", "state": "text", "code": "null", "files": []}
 EXPLANATION = {
@@ -156,6 +157,9 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
             {"path": "text", "label": "text", "probabilities": {"0": "number", "1": "number"}},
         ],
     ),
+    "export": (["export", "run", "--format", "onnx"], 0, [EXPORTED]),
+    "export --format html": (["export", "run", "--format", "html"], 0, [{**EXPORTED, "difference": "null"}]),
+    "export to what is there": (["export", "run", "--format", "onnx", "--out", "run"], 2, [{"error": ERROR}]),
     "check": (["check", "softmax.py"], 1, [CHECKED]),
     "check --list": (["check", "--list"], 0, [{"exercises": [EXERCISE]}]),
     "check --new": (["check", "--new", "linear"], 0, [{"written": "text", "kept": "null"}]),
@@ -275,6 +279,7 @@ def test_the_documentation_describes_every_document() -> None:
         REPORT,
         JUDGED,
         DOCUMENTS["predict"][2][0],
+        EXPORTED,
         CHECKED,
         EXERCISE,
         DOCUMENTS["check --new"][2][0],
