@@ -194,3 +194,16 @@ def scribble(seed: int) -> Image.Image:
         thickness = max(1, int(min(width, height) * random.uniform(0.01, 0.15)))
         pen.line([tuple(place) for place in places], fill=ink, width=thickness, joint="curve")
     return image.filter(ImageFilter.GaussianBlur(1)) if random.random() < 0.3 else image
+
+
+def grains(seed: int) -> Image.Image:
+    """Return a small picture of random levels, every second one symmetric: full of ties, and of ink at every rim."""
+    random = np.random.default_rng(seed)
+    levels = int(random.choice([2, 3, 256]))
+    grey = random.integers(0, levels, random.integers(1, 21, 2)) * (255 // (levels - 1))
+    if seed % 2:
+        grey = np.concatenate([grey, grey[::-1]])
+        grey = np.concatenate([grey, grey[:, ::-1]], axis=1)
+    if seed % 3 == 0:
+        grey = np.kron(grey, np.ones((seed % 7 + 1, seed % 5 + 1)))
+    return Image.fromarray(np.pad(grey, seed % 4 * 3, constant_values=128).astype(np.uint8)).convert("RGBA")

@@ -4,6 +4,9 @@ MNIST's digits were cut out, scaled into a box of 20 x 20 pixels with their aspe
 field of 28 x 28 so that their centre of mass is its centre (LeCun, Cortes and Burges, *The MNIST database
 of handwritten digits*, 1998). A network knows digits that look like this and no others: a photo fed in as
 it is would be answered confidently and wrongly.
+
+The page prepares its drawings in JavaScript, pixel for pixel as this module does (``page/static/prepare.js`` and
+``digit.js``): what changes here changes there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// From grey pixels to a digit as MNIST has them: the second half of photos.py, name by name.
+// From grey pixels to a digit as MNIST has them: the second half of photos.py, step by step.
 //
 // A plane is {values: Float32Array, width, height}.
 
@@ -21,7 +21,8 @@ const STEEP = 0.5;
  */
 export function asMnist(grey, rows, columns) {
   const ink = inkOf(grey);
-  const cut = ink && cutOut(withoutCrumbs(ink), 0, 0);
+  const digit = ink && withoutCrumbs(ink);
+  const cut = digit && cutOut(digit, 0, 0);
   return cut && centred(scaled(cut, rows, columns), rows, columns);
 }
 
@@ -29,26 +30,29 @@ export function asMnist(grey, rows, columns) {
 function inkOf(grey) {
   const { values, width, height } = grey;
   const { bright, dark } = standingOut(grey);
+  const ink = bright.values;
   const background = backgroundOf(bright).values;
-  const ink = new Float32Array(values.length);
   const share = new Float32Array(values.length);
   for (let place = 0; place < ink.length; place++) {
-    ink[place] = Math.max(bright.values[place] - background[place], 0);
+    const above = ink[place] - background[place];
+    ink[place] = above > 0 ? above : 0;
     // In the shade ink stands out less: what counts is the share it takes of the light there is.
-    const light = dark ? values[place] : 255 - values[place];
-    share[place] = 255 / Math.max(Math.fround(light + ink[place]), 32);
+    const light = Math.fround((dark ? values[place] : 255 - values[place]) + ink[place]);
+    share[place] = 255 / (light > 32 ? light : 32);
   }
   // Half of the pixels or more hold no ink: their median and their spread are the noise's.
   const middle = median(ink);
-  const spread = new Float32Array(values.length);
+  const spread = background;
   for (let place = 0; place < ink.length; place++) {
-    spread[place] = Math.abs(ink[place] - middle);
-    ink[place] = Math.max(ink[place] - middle, 0);
+    const above = ink[place] - middle;
+    spread[place] = above < 0 ? -above : above;
+    ink[place] = above > 0 ? above : 0;
   }
   const noise = 1.4826 * median(spread);
-  if (greatest(gaussian({ values: ink, width, height }, 1, true).values) < Math.max(LEAST_INK, NOISE * noise)) {
-    return null;
-  }
+  const least = Math.max(LEAST_INK, NOISE * noise);
+  // A mean is nowhere above all that it is of: what is fainter, and out of the filter's reach, need not be filtered.
+  const seen = cutOut({ values: ink, width, height }, 0.99 * least, 8);
+  if (seen === null || greatest(gaussian(seen, 1, true).values) < least) return null;
   const faintest = Math.fround(NOISE * noise);
   for (let place = 0; place < ink.length; place++) {
     ink[place] = ink[place] < faintest ? 0 : ink[place] * share[place];
@@ -74,6 +78,7 @@ function withoutCrumbs(whole) {
   const faint = Math.fround(FAINT * greatest(whole.values));
   // What is farther away than the filter reaches does not count.
   const ink = cutOut(whole, faint, 4);
+  if (ink === null) return null;
   const { values, width, height } = ink;
   const { pieces, count } = labelled(ink, faint);
   const steep = steepness(ink, 1).values;
@@ -157,7 +162,6 @@ function leastDeviations(terms, seen) {
 
 /** The number at this place of so many from -1 to 1. */
 function between(place, count) {
-  if (place === 0) return -1;
   return place === count - 1 ? 1 : place * (2 / (count - 1)) - 1;
 }
 
@@ -168,7 +172,9 @@ function between(place, count) {
  */
 function solved(system) {
   const at = (row, column) => row * 7 + column;
-  for (let row = 1; row < 6; row++) for (let column = 0; column < row; column++) system[at(row, column)] = system[at(column, row)];
+  for (let row = 1; row < 6; row++) {
+    for (let column = 0; column < row; column++) system[at(row, column)] = system[at(column, row)];
+  }
   const solution = new Float64Array(6);
   const pivots = [];
   let largest = 0;

@@ -32,7 +32,7 @@ export function prepare(rgba, width, height, imageShape, digits) {
     return new Uint8Array(resizedBytes(picture, channels, rows, columns).values);
   }
   const picture = opaque(rgba, width, height, 1, WORK, paperUnder(rgba));
-  const digit = asMnist({ ...picture, values: Float32Array.from(picture.values) }, rows, columns);
+  const digit = asMnist({ ...picture, values: new Float32Array(picture.values) }, rows, columns);
   if (digit === null || channels === 1) return digit;
   return Uint8Array.from({ length: digit.length * channels }, (_, place) => digit[Math.trunc(place / channels)]);
 }

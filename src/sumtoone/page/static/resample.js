@@ -63,7 +63,7 @@ function resized(plane, channels, height, width, taps, start) {
     const length = values.length / plane.height;
     values = alongColumns(values, length, taps(plane.height, height), empty(length * height), start);
   };
-  // As Pillow does since 12: what shrinks most goes first. Each pass rounds, so that the order shows.
+  // As Pillow 13 does it: what shrinks most goes first. Each pass rounds, so that the order shows in the last bit.
   const shrinks = plane.height - height;
   const order = shrinks > 0 && shrinks > (plane.width - width) * 2 ? [down, across] : [across, down];
   for (const pass of order) pass();
