@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sumtoone import page
 
 if TYPE_CHECKING:
+    import torch
     from playwright.sync_api import Page
 
     from sumtoone import Run
@@ -84,3 +86,15 @@ def ready(browser_page: Page, address: str) -> Watch:
     browser_page.goto(address)
     browser_page.evaluate("() => window.sumtoone.ready")
     return watch
+
+
+def predicted(browser_page: Page, rows: torch.Tensor) -> list[dict[str, Any]]:
+    """What the page's own interface says of rows of pixels (N, D)."""
+    script = """async ([pixels, width]) => {
+        const all = Uint8Array.from(atob(pixels), letter => letter.charCodeAt(0));
+        const rows = Array.from({length: all.length / width}, (_, n) => all.slice(n * width, (n + 1) * width));
+        return Promise.all(rows.map(row => sumtoone.predict(row)));
+    }"""
+    pixels = base64.b64encode(rows.numpy().tobytes()).decode()
+    answers: list[dict[str, Any]] = browser_page.evaluate(script, [pixels, rows.shape[1]])
+    return answers

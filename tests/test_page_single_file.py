@@ -238,6 +238,8 @@ def test_rows_of_a_table_are_shown_and_stay_out_of_the_file(tmp_path: Path) -> N
     data = s1.load(path)
     run = s1.fit(s1.Network("2-4-2"), data, epochs=1, seed=0)
     rows = json.loads(page.document(run, None, "samples.json").body)["rows"]  # type: ignore[union-attr]
+    rows.sort(key=lambda row: row["index"])
+    assert [row["index"] for row in rows] == list(range(len(data.test)))
     assert [row["values"] for row in rows] == data.test.inputs.tolist()
     assert [row["label"] for row in rows] == [run.classes[label] for label in data.test.labels.tolist()]
     held = page.single_file(run).decode()

@@ -43,11 +43,10 @@ def asset(name: str) -> Content | None:
 @cache
 def assets() -> Mapping[str, Content]:
     """Return every file of the page by its name."""
-    found = {}
-    for path in sorted((files(__package__) / "static").iterdir(), key=lambda path: path.name):
-        media_type = _MEDIA_TYPES.get(path.name.rpartition(".")[2])
-        if media_type is not None:
-            found[path.name] = Content(path.read_bytes(), media_type)
+    found = {
+        path.name: Content(path.read_bytes(), _MEDIA_TYPES[path.name.rpartition(".")[2]])
+        for path in sorted((files(__package__) / "static").iterdir(), key=lambda path: path.name)
+    }
     found["texts.json"] = Content(_texts(), JSON)
     return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,10 +77,9 @@ def single_file(run: Run, folder: Path | None = None) -> bytes:
     return page.encode()
 
 
-def _pictures(run: Run) -> list[Any]:
+def _pictures(run: Run) -> Sequence[Any]:
     rows = samples(run) if run.image_shape is not None else ()
-    count = min(len(rows), _SAMPLES, _MOST_VALUES // run.preprocessing.features)
-    return [rows[number * len(rows) // count] for number in range(count)]
+    return rows[: min(_SAMPLES, _MOST_VALUES // run.preprocessing.features)]
 
 
 def bundle(name: str, modules: Mapping[str, Content]) -> str:

@@ -109,7 +109,13 @@ async function start() {
   const second = await besides(model, rows, compute);
   const drawn = model.image_shape !== null && model.divisor !== 1;
 
-  const changed = eachFrame(() => update());
+  const updateSoon = eachFrame(() => update());
+  // Busy until it shows the answer to what stands on the sheet.
+  const busy = (is) => get("answer").setAttribute("aria-busy", String(is));
+  const changed = () => {
+    busy(true);
+    updateSoon();
+  };
   const input = drawn ? mountDrawing(model, changed) : mountForm(model, changed);
   const renderAnswer = mountAnswer(model);
   const others = [mountInside(model, layers), mountSoftmax(model, second), mountEpochs(model)];
@@ -118,33 +124,33 @@ async function start() {
   function render(answer, why = "") {
     renderAnswer(answer, why);
     for (const other of others) other(answer);
+    busy(false);
   }
 
   // Of several questions to a server, the last one's answer counts, and only one is on its way.
   let asked = 0;
   let waiting = false;
-  async function update() {
+  function update() {
     const { values, why, fields, label, origin } = input.read();
     asked += 1;
     if (!values) return render(null, text(why, fields));
-    if (!layers && waiting) return undefined;
-    const number = asked;
     const finish = (answer) => {
       if (!answer.probabilities.every(Number.isFinite)) return render(null, text("answer.overflow"));
       return render({ ...answer, origin, label: label ? model.classes.indexOf(label) : null });
     };
     if (layers) return finish(compute(values));
+    return waiting ? undefined : ask(values, finish);
+  }
+
+  async function ask(values, finish) {
+    const number = asked;
     waiting = true;
-    try {
-      const answer = await compute(values);
-      if (number === asked) finish(answer);
-    } catch (error) {
+    const show = await compute(values).then((answer) => () => finish(answer), (error) => () => {
       render(null, text("problem", { what: error.message }));
-    } finally {
-      waiting = false;
-      if (number !== asked) changed();
-    }
-    return undefined;
+    });
+    waiting = false;
+    if (number === asked) show();
+    else changed();
   }
 
   const describe = () => {

@@ -30,16 +30,23 @@ export function fillTable(table, caption, head, rows, foot = null) {
   );
 }
 
-// Calls back at most once a frame, however often it is asked.
+// Calls back at most once a frame, however often it is asked, and rests after a call for as long as that took: in between
+// the page draws the pen's line and hears its next points.
 export function eachFrame(callback) {
   let asked = false;
+  let rested = 0;
+  function run() {
+    asked = false;
+    const begun = performance.now();
+    callback();
+    rested = 2 * performance.now() - begun;
+  }
   return () => {
     if (asked) return;
     asked = true;
-    requestAnimationFrame(() => {
-      asked = false;
-      callback();
-    });
+    const wait = rested - performance.now();
+    if (wait > 0) setTimeout(() => requestAnimationFrame(run), wait);
+    else requestAnimationFrame(run);
   };
 }
 

@@ -1,5 +1,7 @@
 // A sheet of paper of 280 x 280 pixels: strokes by mouse, finger, pen and keyboard, and pictures laid on it.
 
+import { eachFrame } from "./dom.js";
+
 const SIDE = 280;
 const THICK = 22;
 const STEP = 8;
@@ -15,10 +17,12 @@ export function makeDrawing(canvas, changed, penMoved) {
   const now = () => states.at(-1);
 
   let painted = false;
+  const paintSoon = eachFrame(paint);
 
-  // Painted when somebody looks: a quick pen makes many points between two frames.
+  // Painted once a frame, or when somebody looks: a quick pen makes many points between two frames.
   function redraw() {
     painted = false;
+    paintSoon();
     changed();
   }
 
@@ -148,7 +152,6 @@ export function makeDrawing(canvas, changed, penMoved) {
     show,
     isEmpty,
     origin: () => now().origin,
-    paint,
     pixels() {
       paint();
       return context.getImageData(0, 0, SIDE, SIDE);

@@ -26,8 +26,8 @@ export async function weights(epoch = null) {
 }
 
 // The probabilities (N, K) of raw rows (N, D), computed where the network is.
-export async function predicted(rows, { classes, image_shape: shape }) {
-  const body = JSON.stringify({ [shape ? "pixels" : "vectors"]: rows.map((row) => [...row]) });
+export async function predicted(rows, { classes, divisor }) {
+  const body = JSON.stringify({ [divisor === 1 ? "vectors" : "pixels"]: rows.map((row) => [...row]) });
   const request = { method: "POST", headers: { "Content-Type": "application/json" }, body };
   const answer = await (await answered("predict", request)).json();
   return (answer.predictions || [answer]).map(({ probabilities }) => {
