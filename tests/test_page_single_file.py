@@ -18,7 +18,7 @@ from torch import nn
 
 import sumtoone as s1
 from browser import chromium
-from pages import Watch
+from pages import Watch, predicted
 from sumtoone import page, snapshots
 from sumtoone.data import Preprocessing
 from sumtoone.errors import UsageError
@@ -76,10 +76,7 @@ def test_the_file_draws_and_answers_offline(run: s1.Run, folder: Path, opened: C
     assert len(content) < MOST_FILE
     shown = opened(content)
     rows = s1.load("digits").test.inputs[::50]
-    script = (
-        "async rows => (await Promise.all(rows.map(sumtoone.predict))).map(each => Object.values(each.probabilities))"
-    )
-    told = np.array(shown.evaluate(script, rows.tolist()))
+    told = np.array([list(each["probabilities"].values()) for each in predicted(shown, rows)])
     # The names of digits are whole numbers, which JavaScript keeps in order.
     assert np.abs(told - run.probabilities(rows).double().numpy()).max() <= 1e-5
     expect(shown.locator("#best")).to_contain_text("The sheet is empty.")
