@@ -3,7 +3,7 @@
 import { fillTable, get, make } from "./dom.js";
 import { percent, text } from "./words.js";
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP] = [440, 240, 58, 30, 12, 14];
+const [WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP] = [320, 200, 54, 28, 10, 12];
 const MOST_CLASSES = 30;
 
 function svg(tag, attributes, ...children) {
