@@ -39,8 +39,9 @@ def read_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        what = str(error)
-    raise DataError("serve-json", given=what)
+        line, column = error.lineno, error.colno
+    # Outside of the block: the document itself, which the error holds, goes no further.
+    raise DataError("serve-json", line=line, column=column)
 
 
 def json_rows(body: bytes, model: Model) -> tuple[Values, bool]:
@@ -54,7 +55,9 @@ def json_rows(body: bytes, model: Model) -> tuple[Values, bool]:
     Examples
     --------
     >>> from sumtoone import Dataset, Network, fit
-    >>> data = Dataset.from_arrays(np.eye(4, dtype="float32"), [0, 1, 0, 1], columns=("a", "b", "c", "d"))
+    >>> import pyarrow
+    >>> table = pyarrow.table({name: np.arange(40.0) % place for name, place in zip("abcd", (2, 3, 5, 7))})
+    >>> data = Dataset.from_arrays(table, [0, 1] * 20)
     >>> model = Model(fit(Network("4-2"), data, epochs=1))
     >>> json_rows(b'{"vector": [1, 2, 3, 4]}', model)
     (array([[1., 2., 3., 4.]], dtype=float32), False)
@@ -64,7 +67,7 @@ def json_rows(body: bytes, model: Model) -> tuple[Values, bool]:
     document = read_json(body)
     if not isinstance(document, dict) or len(document) != 1 or next(iter(document)) not in _KINDS:
         given = listed(list(document)) if isinstance(document, dict) else type(document).__name__
-        raise DataError("serve-document", given=given or "{}")
+        raise DataError("serve-document", given=given if document else "{}")
     ((kind, value),) = document.items()
     if kind == "columns":
         return _columns(value, model)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import gc
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def serve_model(model: Model, listener: socket.socket, limits: Limits, guard: Gu
         backlog=2048,
     )
     server = _Server(config, application, limits, ready)
-    with _many_files(limits.connections):
+    with _many_files(limits.connections), _silent("uvicorn.error", "python_multipart"):
         # What was loaded stays: to look through it again and again costs every tenth request.
         gc.collect()
         gc.freeze()
@@ -142,6 +143,19 @@ def _many_files(connections: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@contextlib.contextmanager
+def _silent(*loggers: str) -> Iterator[None]:
+    """Keep what libraries say of each bad request to themselves; whoever sent it is told."""
+    nobody = logging.NullHandler()
+    for name in loggers:
+        logging.getLogger(name).addHandler(nobody)
+    try:
+        yield
+    finally:
+        for name in loggers:
+            logging.getLogger(name).removeHandler(nobody)
+
+
 class _Server(uvicorn.Server):
     def __init__(
         self, config: uvicorn.Config, application: Application, limits: Limits, ready: Callable[[], None]
@@ -178,7 +192,6 @@ class _Server(uvicorn.Server):
             looking.cancel()
 
     async def _look_for_slow_ones(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(min(1.0, self._limits.read_timeout * _LOOK))
             for connection in self._connections():
@@ -186,7 +199,6 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take what is on its way, finish it, and close every connection when it has nothing more to say."""
-        loop = asyncio.get_running_loop()
         end = monotonic() + self._limits.grace
         await asyncio.sleep(min(LINGER, self._limits.grace / 4))
         for listener in sockets or []:
