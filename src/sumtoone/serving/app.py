@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic
 from typing import Any
 
-from sumtoone.errors import DataError, SumtooneError, UnavailableError
+from sumtoone.errors import DataError, SumtooneError, UnavailableError, UsageError
 from sumtoone.memory import is_lack_of_memory, lacking
 from sumtoone.serving import inference_protocol, predicting
 from sumtoone.serving.answers import Answer, refused
@@ -101,6 +101,9 @@ class Application:
     async def _answered(self, scope: Scope, headers: HeaderMap, receive: Receive, handler: Handler) -> Answer:
         # Before anything is read: to say no must cost little.
         self.queue.check_room()
+        packed = headers.get(b"content-encoding", b"identity")
+        if packed != b"identity":
+            raise UsageError("serve-media-type", given=packed.decode("latin-1")[:80])
         body = await self._bodies.read(headers, receive)
         try:
             return await handler(scope, headers, body)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sized
 from time import monotonic
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from sumtoone.errors import DataError, SumtooneError, UnavailableError, UsageError
@@ -21,6 +23,22 @@ IDLE = 75
 QUIET = 0.25
 
 
+# Requests that may lie behind one another on a connection, sent without waiting for answers.
+MOST_PIPELINED = 256
+
+
+class _Flow(FlowControl):
+    """Reads no further while whole requests lie in wait: uvicorn's own would read on with every answer."""
+
+    def __init__(self, transport: Any, waiting: Sized) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
     """One connection, whose requests must come in time.
 
@@ -32,6 +50,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         """Begin; refuse where too many connections are open."""
         super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
         self.active = monotonic()
         # When the request that is coming began; a connection that says nothing counts from its start.
         self.reading: float = self.active
@@ -59,8 +78,10 @@ class Connection(HttpToolsProtocol):
         self.reading = monotonic()
 
     def on_headers_complete(self) -> None:
-        """From here on the application counts the bytes."""
+        """Let the application count the bytes from here on; refuse what is sent without an end before it is answered."""
         self._head = -1
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise ValueError(f"more than {MOST_PIPELINED} requests in wait")
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
