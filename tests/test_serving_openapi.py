@@ -35,18 +35,18 @@ def test_every_operation_answers_as_it_is_described(server: Served) -> None:
         operation = result.ok()
         strategy = st.one_of(operation.as_strategy(mode) for mode in GenerationMode)
 
-        @settings(max_examples=25, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=10, suppress_health_check=list(HealthCheck))
         @given(strategy)
-        def check(case: Any, label: str = operation.label) -> None:
+        def check(case: Any) -> None:
             response = case.call()
-            seen.setdefault(label, set()).add(response.status_code)
+            seen.setdefault(case.operation.label, set()).add(response.status_code)
             case.validate_response(response, checks=_checks())
 
         check()
-    assert len(seen) == 14
+    assert len(seen) == 12, seen
     assert not {status for statuses in seen.values() for status in statuses if status >= 500}
     assert {200, 400} <= seen["POST /predict"]
-    assert 200 in seen["GET /v2/health/live"]
+    assert {200, 404} <= seen["GET /v2/models/{model}/versions/{version}"]
     assert ask_json(server, {"vector": [9.0] * (784 if server.model == "digits" else 3)})[0] == 200
 
 

@@ -54,7 +54,7 @@ class Application:
         self.queue = Queue(model.probabilities, limits.queue, self.metrics, **inline)
         self._guard = guard
         self._bodies = Bodies(limits.body)
-        self._pictures = predicting.Pictures(model, limits.pixels)
+        self._pictures = predicting.Pictures(model, limits.pixels, limits.queue)
         self._writer = inference_protocol.Writer(model)
         self._site = Site(model, self.metrics, guard, ready=lambda: not self.leaving)
         infer = f"/v2/models/{model.name}/infer"

@@ -78,7 +78,7 @@ class Connection(HttpToolsProtocol):
         self.reading = monotonic()
 
     def on_headers_complete(self) -> None:
-        """Let the application count the bytes from here on; refuse what is sent without an end before it is answered."""
+        """Let the application count the bytes from here on; refuse requests without end that wait for no answer."""
         self._head = -1
         if len(self.pipeline) >= MOST_PIPELINED:
             raise ValueError(f"more than {MOST_PIPELINED} requests in wait")

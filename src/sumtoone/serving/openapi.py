@@ -27,9 +27,11 @@ def document(model: Model) -> dict[str, Any]:
             "/v2": {"get": _get("server", {"type": "object", "required": ["name", "version", "extensions"]})},
             "/v2/health/live": {"get": _get("live", _flags("live"))},
             "/v2/health/ready": {"get": _get("ready", _flags("ready"))},
-            **_of_model("", {"get": _get("model", {"type": "object", "required": ["name", "inputs", "outputs"]})}),
-            **_of_model("/ready", {"get": _get("model-ready", _flags("ready"))}),
-            **_of_model("/infer", {"post": _infer(model)}),
+            **_of_model(
+                model, "", {"get": _get("model", {"type": "object", "required": ["name", "inputs", "outputs"]})}
+            ),
+            **_of_model(model, "/ready", {"get": _get("model-ready", _flags("ready"))}),
+            **_of_model(model, "/infer", {"post": _infer(model)}),
             "/metrics": {"get": _get("metrics", {"type": "string"}, "text/plain")},
             "/openapi.json": {"get": _get("openapi", {"type": "object", "required": ["openapi", "paths"]})},
         },
@@ -72,9 +74,14 @@ def _responses(
     return {"200": good, **dict.fromkeys((*_ANYWHERE, *besides), refusal)}
 
 
-def _of_model(path: str, item: dict[str, Any]) -> dict[str, Any]:
+def _of_model(model: Model, path: str, item: dict[str, Any]) -> dict[str, Any]:
+    known = {"model": model.name, "version": VERSION}
+
     def with_names(*names: str) -> dict[str, Any]:
-        parameters = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+        parameters = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": [known[name]]}}
+            for name in names
+        ]
         verbs = {verb: {**operation} for verb, operation in item.items()}
         for operation in verbs.values():
             operation["responses"] = {**operation["responses"], "404": operation["responses"]["400"]}

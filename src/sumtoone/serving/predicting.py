@@ -24,8 +24,6 @@ Values = NDArray[Any]
 # A vector, a picture with channels, several of them: nothing is nested deeper.
 _DEEPEST = 4
 _KINDS = ("pixels", "vectors", "vector", "columns", "rows")
-# Pictures that wait for the one that is being decoded.
-_MOST_PICTURES = 32
 
 
 def read_json(body: bytes) -> Any:
@@ -176,11 +174,14 @@ class Pictures:
         Whose rows they become.
     most_pixels
         So many pixels may a picture have.
+    most_waiting
+        So many pictures may wait for the one that is being decoded.
     """
 
-    def __init__(self, model: Model, most_pixels: int) -> None:
+    def __init__(self, model: Model, most_pixels: int, most_waiting: int) -> None:
         self._model = model
         self._most_pixels = most_pixels
+        self._most_waiting = most_waiting
         self._waiting = 0
         self._thread = ThreadPoolExecutor(1, "sumtoone-pictures")
 
@@ -196,7 +197,7 @@ class Pictures:
         """
         if not self._model.takes_images:
             raise DataError("serve-no-pixels", features=self._model.features)
-        if self._waiting >= _MOST_PICTURES:
+        if self._waiting >= self._most_waiting:
             raise UnavailableError("serve-full")
         loop = asyncio.get_running_loop()
         self._waiting += 1

@@ -201,12 +201,13 @@ class _Server(uvicorn.Server):
         """Take what is on its way, finish it, and close every connection when it has nothing more to say."""
         end = monotonic() + self._limits.grace
         await asyncio.sleep(min(LINGER, self._limits.grace / 4))
-        for listener in sockets or []:
-            await self._take_all(listener)
+        waiting = [accepted for listener in sockets or [] for accepted in _all_at(listener)]
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
+        for accepted in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, accepted)
         while self.server_state.connections and not self.force_exit and monotonic() < end:
             for connection in self._connections():
                 connection.check_time(monotonic())
@@ -224,19 +225,22 @@ class _Server(uvicorn.Server):
         self._application.connections = len(self.server_state.connections)
         return await super().on_tick(counter)
 
-    async def _take_all(self, listener: socket.socket) -> None:
-        """Accept whoever waits at the door: to close it would turn them away after the system let them in."""
-        loop = asyncio.get_running_loop()
-        for _ in range(self._limits.connections):
-            try:
-                waiting, _ = listener.accept()
-            except OSError:
-                return
-            waiting.setblocking(False)
-            await loop.connect_accepted_socket(self._protocol, waiting)
-
     def _protocol(self) -> Connection:
         return self.config.http_protocol_class(self.config, self.server_state, {})  # type: ignore[return-value, call-arg]
 
     def _connections(self) -> list[Connection]:
         return list(self.server_state.connections)  # type: ignore[arg-type]
+
+
+def _all_at(listener: socket.socket) -> list[socket.socket]:
+    """Return whoever waits at the door: to close it would turn them away after the system let them in.
+
+    In one go: where others were answered in between, they would be at the door again, and so on.
+    """
+    found = []
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            connection.setblocking(False)
+            found.append(connection)
+    return found
