@@ -31,7 +31,6 @@ STATUS = {
     "serve-defect": 500,
     "serve-full": 503,
     "serve-leaving": 503,
-    "memory": 503,
     "serve-late": 504,
 }
 # With these comes when to try again, in seconds.

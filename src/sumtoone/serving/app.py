@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from sumtoone.errors import DataError, SumtooneError, UnavailableError, UsageError
-from sumtoone.memory import is_lack_of_memory, lacking
+from sumtoone.memory import is_lack_of_memory
 from sumtoone.serving import inference_protocol, predicting
 from sumtoone.serving.answers import Answer, refused
 from sumtoone.serving.limits import Bodies, Gone, Guard, HeaderMap, Limits, Receive
@@ -83,7 +83,7 @@ class Application:
         except Gone:
             return
         except SumtooneError as error:
-            answer = refused(error)
+            answer = refused(UnavailableError("serve-full") if error.code == "memory" else error)
         except Exception as error:
             answer = refused(_defect(error))
         self.metrics.request(template, answer.status)
@@ -163,6 +163,6 @@ _ONCE = (
 def _defect(error: Exception) -> SumtooneError:
     """Return what is told of a defect: nothing of its insides; they go to standard error."""
     if is_lack_of_memory(error):
-        return lacking(error)
+        return UnavailableError("serve-full")
     traceback.print_exception(error, file=sys.stderr)
     return UnavailableError("serve-defect")

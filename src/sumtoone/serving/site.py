@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -13,7 +14,7 @@ from starlette.requests import Request
 from starlette.routing import Match, Route
 
 from sumtoone import page
-from sumtoone.errors import SumtooneError, UnavailableError, UsageError
+from sumtoone.errors import RunError, SumtooneError, UnavailableError, UsageError
 from sumtoone.serving import inference_protocol, openapi
 from sumtoone.serving.answers import Answer, Headers, json_answer, refused
 from sumtoone.serving.limits import Guard
@@ -148,6 +149,10 @@ class Site:
                 content = await loop.run_in_executor(
                     self._thread, page.document, self._model.run, self._model.folder, name
                 )
+            except RunError as error:
+                # A file of the run that was changed or lost: whoever asks cannot mend it, nor shall see where it lies.
+                print(error, file=sys.stderr, flush=True)
+                raise UnavailableError("serve-defect") from None
             finally:
                 self._waiting -= 1
             answer = _content(content)
