@@ -187,7 +187,8 @@ def test_a_token_of_the_surroundings_counts_and_can_be_refused(run: Path) -> Non
     with served(run, env=token) as server:
         assert server.url.endswith("/?token=0123456789abcdef")
         assert ask_json(server, PIXELS)[0] == 401
-    with served(run, "--host", "0.0.0.0", "--no-token", env=token) as server:
+    with served(run, "--host", "0.0.0.0", "--no-token", "--name", "digit reader", env=token) as server:
+        assert server.model == "digit-reader"
         assert ask_json(server, PIXELS)[0] == 200
 
 

@@ -28,6 +28,7 @@ def serve(
     run: Annotated[str, typer.Argument(metavar="RUN", help="cli.serve.run")],
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="cli.serve.host")] = "127.0.0.1",
     port: Annotated[int, _option("port", "port", 0, 65_535, "NUMBER")] = 8000,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="cli.serve.name")] = None,
     open_page: Annotated[bool, typer.Option("--open", help="cli.serve.open")] = False,
     token: Annotated[str | None, typer.Option(metavar="TEXT", help="cli.serve.token")] = None,
     no_token: Annotated[bool, typer.Option("--no-token", help="cli.serve.no-token")] = False,
@@ -59,7 +60,7 @@ def serve(
 
     # Before what takes long: a port that is taken is told at once.
     with listening(host, port) as listener:
-        model = Model(opened(run, network), Path(run), max_rows)
+        model = Model(opened(run, network), Path(run), max_rows, name)
         limits = Limits(
             max_body, max_rows, max_pixels, queue, deadline, read_timeout, grace, connections=max_connections
         )

@@ -39,20 +39,19 @@ class Model:
         Where it was opened, for what the page shows of its training; None where it is in no folder.
     most_rows
         So many rows may come in one request.
+    called
+        What it is called in addresses; the run's name where nothing is said.
     """
 
     run: Run
     folder: Path | None = None
     most_rows: int = 4096
+    called: str | None = None
 
     @cached_property
     def name(self) -> str:
-        """The run's name as it stands in addresses: letters, digits, ``.``, ``_`` and ``-``.
-
-        >>> url_name("my runs/première ★")
-        'my-runs-première'
-        """
-        return url_name(self.run.name)
+        """What it is called in addresses: letters, digits, ``.``, ``_`` and ``-``."""
+        return url_name(self.called or self.run.name)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -154,5 +153,9 @@ class Model:
 
 
 def url_name(name: str) -> str:
-    """Return a name as it may stand in an address; ``model`` where nothing of it may."""
+    """Return a name as it may stand in an address; ``model`` where nothing of it may.
+
+    >>> url_name("my runs/première ★")
+    'my-runs-première'
+    """
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "model"
