@@ -6,7 +6,9 @@ import io
 import json
 import re
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -279,6 +281,57 @@ def test_a_deadline_that_is_over_is_told(run: Path) -> None:
     with served(run, "--deadline", "0.001") as server:
         status, _, body = ask(server, body=picture.getvalue(), content_type="image/png")
         assert (status, json.loads(body)["code"]) == (504, "serve-late")
+
+
+WAITING = """
+import pathlib, time, torch
+class Waiting(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(2, 2)
+    def forward(self, x):
+        go = pathlib.Path(__file__).with_name("go")
+        while (x > 90).any() and not go.exists():
+            time.sleep(0.01)
+        return self.inner(x)
+"""
+
+
+def _until(happens: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happens():
+        assert time.monotonic() < end
+
+
+def _metric(server: Served, name: str) -> float:
+    body = ask(server, path="/metrics", method="GET")[2].decode()
+    return float(re.findall(rf"^sumtoone_{name} (\S+)$", body, re.M)[0])
+
+
+def test_a_full_queue_and_a_deadline_refuse_and_compute_nothing(tmp_path: Path) -> None:
+    """A module that waits holds the queue up: the second request waits, the third is refused."""
+    from sumtoone import Dataset, fit
+    from sumtoone.adoption.files import module_from_file
+
+    network = f"{tmp_path / 'waiting.py'}:Waiting"
+    (tmp_path / "waiting.py").write_text(WAITING)
+    rows = [[float(n % 7), 1.0] for n in range(40)]
+    fit(module_from_file(network, 0), Dataset.from_arrays(rows, [0, 1] * 20), epochs=1, out=tmp_path / "run")
+    options = ("--network", network, "--queue", 1, "--deadline", 0.5)
+    with served(tmp_path / "run", *options) as server, ThreadPoolExecutor(2) as others:
+        first = others.submit(ask_json, server, {"vector": [1e6, 0]})
+        _until(lambda: _metric(server, "queue_seconds_count") == 1)
+        second = others.submit(ask_json, server, {"vectors": [[1, 2], [3, 4]]})
+        _until(lambda: _metric(server, "queue_waiting") == 1)
+        status, headers, body = ask(server, body=b"x", content_type="application/json")
+        assert (status, headers["retry-after"], json.loads(body)["code"]) == (503, "1", "serve-full")
+        time.sleep(0.6)  # past the deadline of the second
+        (tmp_path / "go").touch()
+        assert first.result()[0] == 200
+        status, answer = second.result()
+        assert (status, answer["code"]) == (504, "serve-late")
+        assert _metric(server, "rows_total") == 1
+        assert ask_json(server, {"vectors": [[1, 2], [3, 4]]})[0] == 200
 
 
 # --- metrics

@@ -38,7 +38,7 @@ def serve(
     max_rows: Annotated[int, _option("max-rows", "max-rows", 1, 100_000, "ROWS")] = 4096,
     max_pixels: Annotated[int, _option("max-pixels", "max-pixels", 1, 64_000_000, "PIXELS")] = 24_000_000,
     max_connections: Annotated[int, _option("max-connections", "max-connections", 1, 100_000, "NUMBER")] = 4096,
-    queue: Annotated[int, _option("queue", "queue", 1, 100_000, "REQUESTS")] = 1024,
+    queue: Annotated[int, _option("queue", "queue", 1, 100_000, "REQUESTS")] = 4096,
     deadline: Annotated[float, _option("deadline", "deadline", 0.001, 600, "SECONDS")] = 5.0,
     read_timeout: Annotated[float, _option("read-timeout", "read-timeout", 0.1, 600, "SECONDS")] = 20.0,
     grace: Annotated[float, _option("grace", "grace", 0.1, 600, "SECONDS")] = 20.0,

@@ -50,7 +50,7 @@ class Limits:
     body: int = 8 * 2**20
     rows: int = 4096
     pixels: int = 24_000_000
-    queue: int = 1024
+    queue: int = 4096
     deadline: float = 5.0
     read_timeout: float = 20.0
     grace: float = 20.0
