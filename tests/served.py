@@ -35,6 +35,7 @@ class Served:
     pid: int
     code: int | None = None
     said: str = ""
+    ready: dict[str, Any] = field(default_factory=dict)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -97,6 +98,7 @@ def served(
             line = lines.readline()
             if line.startswith('{"event": "ready"'):
                 ready = json.loads(line)
+                found.ready = ready
                 found.url, found.model, found.pid = ready["url"], ready["model"], ready["pid"]
             else:
                 found.wait()

@@ -17,10 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import typer
 
 import warm
 from served import Served, ask, ask_json, digits_run, served
-from sumtoone.cli import main
+from sumtoone.cli import app, main
+from test_json_documents import READY, picture
 
 PIXELS = {"pixels": [0, 9, 255, 128] * 196}
 BODY = json.dumps(PIXELS).encode()
@@ -37,6 +39,7 @@ def test_it_says_where_it_is_and_ends_with_nothing_on_sigterm(run: Path) -> None
     with served(run, new=True) as server:
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", server.url)
         assert server.model == "digits"
+        assert json.dumps(picture(server.ready)) == json.dumps(READY)
         assert ask_json(server, PIXELS)[0] == 200
         assert server.stop(signal.SIGTERM) == 0
     assert server.said == f"The page and the predictions are at {server.url} (Ctrl-C ends it)\n"
@@ -165,6 +168,7 @@ def _error(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, dic
         (["--host", "192.0.2.1", "--no-token"], 4, "serve-address", "192.0.2.1: Cannot assign requested address"),
         (["--port", "70000"], 2, "argument-value", "70000"),
         (["--deadline", "0"], 2, "argument-value", "0"),
+        (["--grace", "nan"], 2, "argument-value", "nan"),
     ],
 )
 def test_what_cannot_be_served(
@@ -176,10 +180,28 @@ def test_what_cannot_be_served(
 
 def test_no_run_and_no_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _error(capsys, tmp_path, "--port", 0)[1]["code"] == "run-missing"
+    for nobody in ("a" * 70, "nobody.invalid"):
+        code, found = _error(capsys, tmp_path, "--host", nobody, "--no-token")
+        assert (code, found["code"]) == (4, "serve-address")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, found = _error(capsys, tmp_path, "--port", port)
     assert (code, found["code"], found["got"]) == (4, "serve-port", f"{port}: Address already in use")
+
+
+@pytest.mark.no_cover
+def test_odd_words_at_every_option_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a run that is not there, so that nothing is served whatever passes."""
+    command = typer.main.get_command(app).commands["serve"]
+    options = sorted({name for one in command.params for name in one.opts if name.startswith("--")} - {"--help"})
+    assert len(options) > 15
+    for option in options:
+        for word in ("", "a\x00b", "\ud800\x1b[2J\n", "nan", "-inf", "9" * 5_000):
+            code = main(["serve", "none", "--port", "0", option, word, "--json"])
+            out, err = capsys.readouterr()
+            assert code in (2, 3, 4), (option, word, err)
+            assert "Traceback" not in err
+            assert set(json.loads(out)) == {"error"}
 
 
 def test_a_token_of_the_surroundings_counts_and_can_be_refused(run: Path) -> None:
@@ -192,6 +214,7 @@ def test_a_token_of_the_surroundings_counts_and_can_be_refused(run: Path) -> Non
         assert ask_json(server, PIXELS)[0] == 200
 
 
+@pytest.mark.measured
 def test_without_the_extra_it_says_what_to_install(run: Path) -> None:
     program = """
 import sys
@@ -202,7 +225,8 @@ class Without:
             return None
         return PathFinder.find_spec(name, path, target)
 sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not PathFinder] + [Without()]
-from sumtoone.cli import main
+from sumtoone.cli import app, main
+from test_json_documents import READY, picture
 sys.exit(main(["serve", sys.argv[1]]))
 """
     done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, check=False)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from served import Served, ask, ask_json, digits_run, served
+from sumtoone.errors import UnavailableError
+from sumtoone.serving.limits import MOST_HELD, Bodies
+from sumtoone.serving.server import _many_files
 
 TOKEN = "0123456789abcdef-._~"
 PIXELS = {"pixels": [0, 9, 255, 128] * 196}
@@ -177,6 +183,39 @@ def test_bodies_are_measured_as_they_come(server: Served) -> None:
     assert b'"label"' in said
 
 
+def test_who_leaves_in_the_middle_is_forgotten(server: Served) -> None:
+    with server.connect() as connection:
+        connection.sendall(_head(b"/predict", b"Content-Length: 100") + b"{")
+    with server.connect() as connection:
+        connection.sendall(_head(b"/predict", b"Content-Length: %d" % len(BODY)) + BODY)
+    assert ask_json(server, PIXELS)[0] == 200
+
+
+def test_all_bodies_together_have_a_limit() -> None:
+    """A unit, as the bodies would be 256 MiB."""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"abc", "more_body": True}
+
+    bodies = Bodies(1000)
+    bodies.held = MOST_HELD - 5
+    with pytest.raises(UnavailableError) as caught:
+        asyncio.run(bodies.read({}, receive))
+    assert caught.value.code == "serve-full"
+    assert bodies.held == MOST_HELD - 5
+
+
+def test_more_connections_than_files_are_made_room_for() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (512, before[1]))
+    try:
+        with _many_files(1000):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(1128, before[1])
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 512
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def test_a_flood_after_the_answer_is_cut(server: Served) -> None:
     flood = b"x" * 50_000_000
     with server.connect() as connection, pytest.raises(OSError, match=r"reset|pipe"):
@@ -318,16 +357,24 @@ def test_a_full_queue_and_a_deadline_refuse_and_compute_nothing(tmp_path: Path) 
     rows = [[float(n % 7), 1.0] for n in range(40)]
     fit(module_from_file(network, 0), Dataset.from_arrays(rows, [0, 1] * 20), epochs=1, out=tmp_path / "run")
     options = ("--network", network, "--queue", 1, "--deadline", 0.5)
-    with served(tmp_path / "run", *options) as server, ThreadPoolExecutor(2) as others:
-        first = others.submit(ask_json, server, {"vector": [1e6, 0]})
+    with served(tmp_path / "run", *options) as server, ThreadPoolExecutor(1) as others:
+        held = json.dumps({"vector": [1e6, 0]}).encode()
+        connection = server.connect()
+        connection.sendall(_head(b"/predict", b"Content-Length: %d" % len(held)) + held)
         _until(lambda: _metric(server, "queue_seconds_count") == 1)
         second = others.submit(ask_json, server, {"vectors": [[1, 2], [3, 4]]})
         _until(lambda: _metric(server, "queue_waiting") == 1)
         status, headers, body = ask(server, body=b"x", content_type="application/json")
         assert (status, headers["retry-after"], json.loads(body)["code"]) == (503, "1", "serve-full")
         time.sleep(0.6)  # past the deadline of the second
+        # What comes behind a whole request takes nothing from it, be it garbage.
+        connection.sendall(b"\x00\x01\r\n\r\n")
+        _until(lambda: _metric(server, "queue_waiting") == 1)
+        connection.sendall(b"and more")
         (tmp_path / "go").touch()
-        assert first.result()[0] == 200
+        with connection:
+            said = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert (_status(said), said.count(b"HTTP/1.1")) == (200, 1)
         status, answer = second.result()
         assert (status, answer["code"]) == (504, "serve-late")
         assert _metric(server, "rows_total") == 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ from PIL import Image, ImageDraw
 
 from served import Served, ask, ask_json, digits_run, served, table_run
 from sumtoone import open_run
+from sumtoone.errors import UnavailableError
 from sumtoone.photos import prepare
+from sumtoone.serving.model import Model
+from sumtoone.serving.predicting import Pictures
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +36,7 @@ def digits(folder: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def table(folder: Path) -> Iterator[Served]:
-    with served(table_run(folder)) as server:
+    with served(table_run(folder), "--max-rows", 100_000) as server:
         yield server
 
 
@@ -240,6 +245,31 @@ def test_a_compressed_body_is_refused(digits: Served) -> None:
     assert (status, answer["code"], answer["got"]) == (415, "serve-media-type", "gzip")
 
 
+def test_an_answer_larger_than_any_buffer_comes_whole_to_who_reads_slowly(table: Served) -> None:
+    body = json.dumps({"vectors": [[n % 7, 5.0, 0.0] for n in range(100_000)]}).encode()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        connection.settimeout(60)
+        connection.connect(("127.0.0.1", table.port))
+        head = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        said = b"".join(iter(lambda: connection.recv(65_536), b""))
+    answer = json.loads(said.partition(b"\r\n\r\n")[2])
+    assert len(said) > 8_000_000
+    assert len(answer["predictions"]) == 100_000
+    assert answer["predictions"][:7] == answer["predictions"][7:14]
+
+
+def test_pictures_wait_within_limits(digits: Served, folder: Path) -> None:
+    model = Model(open_run(folder / "digits"))
+    for deadline, most, code in ((1e12, 0, "serve-full"), (0.0, 1, "serve-late")):
+        pictures = Pictures(model, 1000, most)
+        with pytest.raises(UnavailableError) as caught:
+            asyncio.run(pictures.rows(_one(), deadline))
+        assert caught.value.code == code
+        pictures.close()
+
+
 MODULE = """
 import torch
 class Own(torch.nn.Module):
@@ -248,6 +278,8 @@ class Own(torch.nn.Module):
         self.inner = torch.nn.Linear(2, 2)
     def forward(self, x):
         logits = self.inner(x)
+        if (x > 95).any():
+            raise MemoryError if (x > 99).any() else ValueError("a secret of the module")
         return torch.where(x[:, :1] > 90, torch.nan, logits)
 """
 
@@ -260,13 +292,26 @@ def test_a_module_of_ones_own_is_served(tmp_path: Path) -> None:
     network = f"{tmp_path / 'own.py'}:Own"
     rows = np.random.default_rng(0).normal(size=(40, 2)).astype("float32")
     run = fit(module_from_file(network, 0), Dataset.from_arrays(rows, [0, 1] * 20), epochs=1, out=tmp_path / "own run")
-    with served(tmp_path / "own run", "--network", network) as server:
+    with served(tmp_path / "own run", "--network", network, may_say=True) as server:
         assert server.model == "own-run"
         status, answer = ask_json(server, {"vectors": rows.tolist()})
         assert status == 200
         assert _probabilities(answer) == run.probabilities(rows).tolist()
-        status, answer = ask_json(server, {"vector": [1e6, 0]})
+        # (x - 0) / 1, or nearly: the preprocessing was fitted on 40 normal values.
+        scale, shift = (float(part[0]) for part in run.preprocessing.step)
+        nan, failing, lacking = ([(level - shift) / scale, 0.0] for level in (93, 97, 101))
+        status, answer = ask_json(server, {"vector": nan})
         assert (status, answer["code"]) == (400, "serve-no-answer")
+        tensor = {"name": "input", "shape": [1, 2], "datatype": "FP64", "data": nan}
+        status, answer = ask_json(server, {"inputs": [tensor]}, "/v2/models/own-run/infer")
+        assert (status, answer["code"]) == (400, "serve-no-answer")
+        status, answer = ask_json(server, {"vector": failing})
+        assert (status, answer["code"]) == (500, "serve-defect")
+        assert "secret" not in json.dumps(answer)
+        status, answer = ask_json(server, {"vector": lacking})
+        assert (status, answer["code"]) == (503, "serve-full")
+        assert ask_json(server, {"vectors": rows.tolist()})[0] == 200
+    assert "ValueError: a secret of the module" in server.said
 
 
 def test_refusals_are_in_the_servers_language(folder: Path, table: Served) -> None:

@@ -41,8 +41,8 @@ def listening(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise UnavailableError("serve-address", given=host, why=error.strerror) from None
+    except (OSError, UnicodeError) as error:
+        raise UnavailableError("serve-address", given=host, why=getattr(error, "strerror", error)) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
