@@ -356,7 +356,7 @@ def test_a_full_queue_and_a_deadline_refuse_and_compute_nothing(tmp_path: Path) 
     (tmp_path / "waiting.py").write_text(WAITING)
     rows = [[float(n % 7), 1.0] for n in range(40)]
     fit(module_from_file(network, 0), Dataset.from_arrays(rows, [0, 1] * 20), epochs=1, out=tmp_path / "run")
-    options = ("--network", network, "--queue", 1, "--deadline", 0.5)
+    options = ("--network", network, "--queue", 1, "--deadline", 0.5, "--grace", 0.5)
     with served(tmp_path / "run", *options) as server, ThreadPoolExecutor(1) as others:
         held = json.dumps({"vector": [1e6, 0]}).encode()
         connection = server.connect()
@@ -379,6 +379,13 @@ def test_a_full_queue_and_a_deadline_refuse_and_compute_nothing(tmp_path: Path) 
         assert (status, answer["code"]) == (504, "serve-late")
         assert _metric(server, "rows_total") == 1
         assert ask_json(server, {"vectors": [[1, 2], [3, 4]]})[0] == 200
+        # A computation without an end does not keep the server beyond its grace.
+        (tmp_path / "go").unlink()
+        connection = server.connect()
+        connection.sendall(_head(b"/predict", b"Content-Length: %d" % len(held)) + held)
+        _until(lambda: _metric(server, "queue_seconds_count") == 4)
+        assert server.stop() == 0
+        connection.close()
 
 
 # --- metrics

@@ -30,7 +30,6 @@ STATUS = {
     "serve-head": 431,
     "serve-defect": 500,
     "serve-full": 503,
-    "serve-leaving": 503,
     "serve-late": 504,
 }
 # With these comes when to try again, in seconds.

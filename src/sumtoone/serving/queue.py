@@ -116,10 +116,15 @@ class Queue:
         self._begin(loop)
         return await asked.answer
 
+    @property
+    def computing(self) -> bool:
+        """Whether something is being computed, or about to be."""
+        return self._busy
+
     def close(self) -> None:
-        """Give the thread back; what is being computed is finished."""
+        """Begin nothing more in a thread; what is being computed there goes on."""
         if self._threads is not None:
-            self._threads.shutdown()
+            self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._waiting and not self._busy:

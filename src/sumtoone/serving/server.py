@@ -7,8 +7,10 @@ import contextlib
 import errno
 import gc
 import logging
+import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
 from types import FrameType
@@ -97,6 +99,11 @@ def serve_model(model: Model, listener: socket.socket, limits: Limits, guard: Gu
         finally:
             gc.unfreeze()
             application.close()
+    if application.queue.computing:  # pragma: no cover - nothing is told of a process that ends so
+        # A module of somebody's own that computes beyond the grace: Python would wait for its thread.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
     return server.ended_by
 
 
