@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from served import Served, ask, ask_json, digits_run, served
-from sumtoone.errors import UnavailableError
+from sumtoone.errors import SumtooneError
 from sumtoone.serving.limits import MOST_HELD, Bodies
 from sumtoone.serving.server import _many_files
 
@@ -191,18 +191,33 @@ def test_who_leaves_in_the_middle_is_forgotten(server: Served) -> None:
     assert ask_json(server, PIXELS)[0] == 200
 
 
-def test_all_bodies_together_have_a_limit() -> None:
-    """A unit, as the bodies would be 256 MiB."""
+@pytest.mark.parametrize(
+    ("most", "held", "parts", "code"),
+    [
+        (1000, MOST_HELD - 2, 1, "serve-full"),
+        (1000, MOST_HELD - 5, 2, "serve-full"),
+        (2, 0, 1, "serve-body"),
+        (5, 0, 2, "serve-body"),
+        (6, MOST_HELD - 6, 2, None),
+    ],
+)
+def test_all_bodies_together_have_a_limit(most: int, held: int, parts: int, code: str | None) -> None:
+    """A unit, as the bodies would be 256 MiB; one that is refused is held no more."""
+    sent = [{"type": "http.request", "body": b"abc", "more_body": left > 0} for left in reversed(range(parts))]
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"abc", "more_body": True}
+        return sent.pop(0)
 
-    bodies = Bodies(1000)
-    bodies.held = MOST_HELD - 5
-    with pytest.raises(UnavailableError) as caught:
-        asyncio.run(bodies.read({}, receive))
-    assert caught.value.code == "serve-full"
-    assert bodies.held == MOST_HELD - 5
+    bodies = Bodies(most)
+    bodies.held = held
+    if code is None:
+        body = asyncio.run(bodies.read({}, receive))
+        bodies.release(len(body))
+    else:
+        with pytest.raises(SumtooneError) as caught:
+            asyncio.run(bodies.read({}, receive))
+        assert caught.value.code == code
+    assert bodies.held == held
 
 
 def test_more_connections_than_files_are_made_room_for() -> None:

@@ -95,9 +95,10 @@ class Bodies:
             while True:
                 if message["type"] != "http.request":
                     raise Gone
-                parts.append(message["body"])
-                size += len(parts[-1])
-                self._hold(len(parts[-1]), size)
+                part = message["body"]
+                self._hold(len(part), size + len(part))
+                parts.append(part)
+                size += len(part)
                 if not message["more_body"]:
                     return b"".join(parts)
                 message = await receive()
@@ -110,11 +111,11 @@ class Bodies:
         self.held -= size
 
     def _hold(self, came: int, size: int) -> None:
-        self.held += came
         if size > self._most:
             raise DataError("serve-body", limit=self._most)
-        if self.held > MOST_HELD:
+        if self.held + came > MOST_HELD:
             raise UnavailableError("serve-full")
+        self.held += came
 
 
 class Guard:
