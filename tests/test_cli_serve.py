@@ -225,8 +225,7 @@ class Without:
             return None
         return PathFinder.find_spec(name, path, target)
 sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not PathFinder] + [Without()]
-from sumtoone.cli import app, main
-from test_json_documents import READY, picture
+from sumtoone.cli import main
 sys.exit(main(["serve", sys.argv[1]]))
 """
     done = subprocess.run([sys.executable, "-c", program, run], capture_output=True, text=True, check=False)

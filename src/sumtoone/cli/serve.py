@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import secrets
 import signal
@@ -22,16 +21,7 @@ SHORTEST_TOKEN = 16
 
 
 def _option(name: str, key: str, low: float, high: float, metavar: str) -> Any:
-    return typer.Option(
-        f"--{name}", metavar=metavar, min=low, max=high, help=f"cli.serve.{key}", callback=_number_at_all
-    )
-
-
-def _number_at_all(value: float) -> float:
-    """Refuse NaN, which is neither below nor above any limit."""
-    if math.isnan(value):
-        raise typer.BadParameter("nan")
-    return value
+    return typer.Option(f"--{name}", metavar=metavar, min=low, max=high, help=f"cli.serve.{key}")
 
 
 def serve(
