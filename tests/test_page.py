@@ -77,7 +77,7 @@ def pages_of(browser: Browser) -> Iterator[Callable[..., Page]]:
             context = browser.new_context()
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(30_000)
             ready(page, address + "?lang=en")
             return page
 
@@ -134,7 +134,7 @@ def opened(browser: Browser) -> Iterator[Open]:
         address = server.__enter__()
         servers.append(server)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         watches.append((address, ready(page, address + query)))
         return page
 
@@ -185,6 +185,8 @@ def close(told: list[str], probabilities: Any) -> bool:
 
 
 def points(page: Page) -> list[tuple[float, float]]:
+    # Not while the page still glides to where it was told to go.
+    page.locator("#canvas").scroll_into_view_if_needed()
     box = page.locator("#canvas").bounding_box()
     assert box is not None
     seven = [(80, 70), (200, 70), (190, 100), (150, 170), (130, 230)]
