@@ -244,11 +244,10 @@ async def opened(crowd: Crowd, rate: float, connections: int) -> Tally:
         started, number = time.perf_counter(), 0
         while not crowd.over:
             due = int((time.perf_counter() - started) * rate)
-            for place in range(number, due):
-                if free:
-                    free.popleft().set_result(started + place / rate)
-                else:
-                    crowd.tally.not_sent += 1
+            while free and number < due:
+                free.popleft().set_result(started + number / rate)
+                number += 1
+            crowd.tally.not_sent += due - number
             number = due
             await asyncio.sleep(_TICK)
         over = True
