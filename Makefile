@@ -19,7 +19,10 @@ SECONDS ?= 600
 SEEDS ?=
 EXAMPLES ?= 2000
 
-.PHONY: run test fuzz check sanitize bench notebooks fonts docs clean
+# What the server is put through: make soak SOAK='--only signals --signals 5'
+SOAK ?=
+
+.PHONY: run test fuzz check sanitize bench soak notebooks fonts docs clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
@@ -45,6 +48,10 @@ bench:
 	$(BENCH_PYTHON) -m benchmarks --check $(BENCHMARKS)
 	$(MAKE) .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(BENCHMARKS)
+
+# Some quarter of an hour: ten times the load, slow and idle clients, SIGTERMs, requests that are none.
+soak: .venv/installed
+	$(BIN)/python -m benchmarks.soak $(SOAK)
 
 notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import judge_tables, picture
+from benchmarks import judge_tables, picture, serving_tables
 from benchmarks.protocol import RECORDS
 
 ROOT = Path(__file__).parent.parent
@@ -179,6 +179,7 @@ TABLES = {
     "checking": judge_tables.checking_table,
     "notebooks": judge_tables.notebooks_table,
     "leaks": judge_tables.leaks_table,
+    "serving": serving_tables.serving_table,
 }
 
 

@@ -16,7 +16,10 @@ from sumtoone.cli import app, main
 
 # As the documentation of main() lists them; 70 is a defect of ours.
 CODES = {0, 1, 2, 3, 4}
-NAMES = (["train"], ["evaluate"], ["predict"], ["explain"], ["data", "list"], ["data", "fetch"], ["data", "show"], [])
+NAMES = (
+    *(["train"], ["evaluate"], ["predict"], ["export"], ["explain"]),
+    *(["data", "list"], ["data", "fetch"], ["data", "show"], []),
+)
 
 ODD = (
     "", " ", "-", "--", "---", "\x00", "a\x00b", "\ud800", "a\udcffb.csv", "\x1b[2J", "\n", "\t\r", "한글", "\u202e",
@@ -87,6 +90,7 @@ WHOLE = {
     ("train",): ["rows.csv", "--epochs", "1"],
     ("evaluate",): ["run", "rows.csv"],
     ("predict",): ["run", "a.png"],
+    ("export",): ["run", "--format", "pytorch"],
     ("explain",): ["a + a", "--shape", "a=2"],
     ("data", "list"): [],
     ("data", "fetch"): ["digits"],

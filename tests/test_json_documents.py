@@ -103,6 +103,9 @@ CHECKED = {
     ],
     "counts": {"wrong-axis": "whole"},
 }
+# What a server says when it is ready; ``test_cli_serve`` holds it to that.
+READY = {"event": "text", "url": "text", "model": "text", "pid": "whole"}
+EXPORTED = {"written": "text", "format": "text", "bytes": "whole", "difference": "number"}
 EXERCISE = {"name": "text", "title": "text"}
 STATE = {"exercise": "text", "state": "text", "code": "null", "files": []}
 EXPLANATION = {
@@ -156,8 +159,12 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
             {"path": "text", "label": "text", "probabilities": {"0": "number", "1": "number"}},
         ],
     ),
+    "export": (["export", "run", "--format", "onnx"], 0, [EXPORTED]),
+    "export --format html": (["export", "run", "--format", "html"], 0, [{**EXPORTED, "difference": "null"}]),
+    "export to what is there": (["export", "run", "--format", "onnx", "--out", "run"], 2, [{"error": ERROR}]),
     "check": (["check", "softmax.py"], 1, [CHECKED]),
     "check --list": (["check", "--list"], 0, [{"exercises": [EXERCISE]}]),
+    "serve what is not there": (["serve", "none", "--port", "0"], 3, [{"error": ERROR}]),
     "check --new": (["check", "--new", "linear"], 0, [{"written": "text", "kept": "null"}]),
     "check --status": (["check", "--status", "run"], 0, [{"status": [STATE]}]),
     "explain": (["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64,1"], 0, [EXPLANATION]),
@@ -275,6 +282,8 @@ def test_the_documentation_describes_every_document() -> None:
         REPORT,
         JUDGED,
         DOCUMENTS["predict"][2][0],
+        EXPORTED,
+        READY,
         CHECKED,
         EXERCISE,
         DOCUMENTS["check --new"][2][0],

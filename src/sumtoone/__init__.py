@@ -41,6 +41,7 @@ _HOMES = {
     "cross_entropy": "sumtoone.functional",
     "evaluate": "sumtoone.evaluation",
     "explain": "sumtoone.shapes",
+    "export": "sumtoone.exporting",
     "fit": "sumtoone.training",
     "load": "sumtoone.data",
     "log_softmax": "sumtoone.functional",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from sumtoone.errors import UsageError as UsageError
     from sumtoone.evaluation import Report as Report
     from sumtoone.evaluation import evaluate as evaluate
+    from sumtoone.exporting import export as export
     from sumtoone.functional import cross_entropy as cross_entropy
     from sumtoone.functional import log_softmax as log_softmax
     from sumtoone.functional import relu as relu

@@ -158,7 +158,7 @@ class Preprocessing:
         if torch.is_inference_mode_enabled():
             with torch.inference_mode(False), torch.no_grad():
                 return self.applied(x_ND)
-        if not self._far:
+        if not self.far:
             scale, shift = self.step if x_ND.device.type == "cpu" else self.scale_and_shift(x_ND.device)
             return x_ND.to(torch.float32).mul(scale).add_(shift)
         mean, std = (torch.tensor(values, dtype=torch.float64, device=x_ND.device) for values in (self.mean, self.std))
@@ -173,13 +173,16 @@ class Preprocessing:
 
         Where float32 would take their digits, the rows are prepared already, and what remains changes nothing.
         """
-        if not self._far:
+        if not self.far:
             return rows, self.step
         return self.applied(rows), (torch.ones(self.features), torch.zeros(self.features))
 
     @cached_property
-    def _far(self) -> bool:
-        """Whether a mean is so far from zero that taking it off in float32 would leave too few digits."""
+    def far(self) -> bool:
+        """Whether a mean is so far from zero that taking it off in float32 would leave too few digits.
+
+        Whatever repeats this step elsewhere then needs float64 rows, and takes the mean off in float64.
+        """
         return bool((np.abs(self.mean) > precision.FAR * np.array(self.std)).any())
 
     def rows(self, inputs: Tensor | ArrayLike) -> Tensor:
