@@ -36,7 +36,7 @@ class ErrorExplanation:
     instead
         Lines to write instead.
     text
-        All of it for a terminal, no line wider than 80 cells, but for lines to copy.
+        All of it for a terminal, no line wider than 80 cells, but for places and lines to copy.
     """
 
     code: str | None
@@ -131,4 +131,4 @@ def _place_lines(place: Frame | None, layer: str | None) -> list[str]:
         parts.append(text("mistake.function", function=place.function))
     parts += [text("mistake.layer", layer=layer)] if layer else []
     source = [f"    {cut(printable(place.source, 400), _LONGEST_SOURCE)}"] if place.source else []
-    return [*wrapped(", ".join(parts), "  "), *source]
+    return [f"  {', '.join(parts)}", *source]
