@@ -14,7 +14,7 @@ import pytest
 import warm
 from sumtoone.cli import main
 from sumtoone.language import speaking
-from sumtoone.shapes.mistakes import explain_error
+from sumtoone.shapes.failures import explain_error
 
 Captured = pytest.CaptureFixture[str]
 

@@ -13,9 +13,9 @@ from types import FrameType
 from torch import Tensor, nn
 
 from sumtoone.language.display import printable
-from sumtoone.shapes.mistakes import ErrorExplanation, explain_failure
-from sumtoone.shapes.scenes import Circumstances
-from sumtoone.shapes.tracebacks import Failure, Frame
+from sumtoone.shapes.failures import ErrorExplanation, explain_failure
+from sumtoone.shapes.failures.scenes import Circumstances
+from sumtoone.shapes.failures.tracebacks import Failure, Frame
 
 
 def explained(

@@ -9,8 +9,8 @@ from sumtoone.cli.common import Voice, warn
 from sumtoone.errors import DataError
 from sumtoone.language import text
 from sumtoone.language.display import printable
-from sumtoone.shapes.mistakes import explain_error as explained
-from sumtoone.shapes.tracebacks import LONGEST
+from sumtoone.shapes.failures import explain_error as explained
+from sumtoone.shapes.failures.tracebacks import LONGEST
 
 _MOST_BYTES = 1 << 24
 

@@ -16,9 +16,9 @@ import failing
 from sumtoone import DataError
 from sumtoone.adoption.failing import explained
 from sumtoone.language import entries, speaking
-from sumtoone.shapes.messages import codes, recognised
-from sumtoone.shapes.mistakes import ErrorExplanation, explain_error
-from sumtoone.shapes.tracebacks import read
+from sumtoone.shapes.failures import ErrorExplanation, explain_error
+from sumtoone.shapes.failures.messages import codes, recognised
+from sumtoone.shapes.failures.tracebacks import read
 
 rand = torch.rand
 # Needs a graphics card; the words are those of PyTorch's source.

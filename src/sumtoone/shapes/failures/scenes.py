@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sumtoone.shapes.tracebacks import Failure
+from sumtoone.shapes.failures.tracebacks import Failure
 from sumtoone.shapes.vocabulary import BINARY
 
 _LONGEST_NAME = 40

@@ -9,8 +9,8 @@ from math import prod
 
 from sumtoone.errors import SumtooneError
 from sumtoone.language import text
-from sumtoone.shapes.messages import Reading
-from sumtoone.shapes.scenes import Scene, is_module, last_name, named
+from sumtoone.shapes.failures.messages import Reading
+from sumtoone.shapes.failures.scenes import Scene, is_module, last_name, named
 from sumtoone.shapes.values import shown
 from sumtoone.shapes.vocabulary import REDUCTIONS
 

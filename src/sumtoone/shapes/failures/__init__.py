@@ -9,10 +9,13 @@ from sumtoone.errors import DataError
 from sumtoone.language import text
 from sumtoone.language.display import printable
 from sumtoone.language.lines import cut, wrapped
-from sumtoone.shapes import cures, drawing
-from sumtoone.shapes.messages import recognised
-from sumtoone.shapes.scenes import Circumstances, Scene
-from sumtoone.shapes.tracebacks import Failure, Frame, read
+from sumtoone.shapes import drawing
+from sumtoone.shapes.failures import cures
+from sumtoone.shapes.failures.messages import recognised
+from sumtoone.shapes.failures.scenes import Circumstances, Scene
+from sumtoone.shapes.failures.tracebacks import Failure, Frame, read
+
+__all__ = ["Circumstances", "ErrorExplanation", "Failure", "explain_error", "explain_failure"]
 
 _LONGEST_SOURCE = 100
 

@@ -28,7 +28,7 @@ _LIBRARIES = re.compile(
     r"[\\/](?:site|dist)-packages[\\/]|[\\/]lib[\\/]python3|\\Lib\\|[\\/]torch[\\/](?:nn|utils|optim)[\\/]"
     r"|^<(?:frozen |__array_)"
 )
-_OURS = str(Path(__file__).parent.parent)
+_OURS = str(Path(__file__).parents[2])
 
 
 @dataclass(frozen=True)
