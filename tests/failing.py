@@ -181,6 +181,7 @@ PROVOKED: tuple[tuple[str, Callable[[], object]], ...] = (
     ("argument-type", lambda: F.cross_entropy(rand(2, 2), [1, 0])),
     ("argument-type", lambda: torch.exp("x")),
     ("dim-missing", lambda: torch.softmax(rand(2, 2))),
+    ("dim-missing", lambda: rand(3).cumsum()),
     ("one-element", lambda: rand(3).item()),
     ("one-element", lambda: float(rand(3))),
     ("truth", lambda: bool(rand(3) > 0)),
@@ -188,6 +189,7 @@ PROVOKED: tuple[tuple[str, Callable[[], object]], ...] = (
     ("batch-norm-row", lambda: nn.BatchNorm1d(4)(rand(1, 4))),
     ("norm-features", lambda: nn.BatchNorm1d(4)(rand(2, 5))),
     ("cat-sizes", lambda: torch.cat([rand(64, 10), rand(32, 5)], dim=1)),
+    ("cat-sizes", lambda: torch.cat([rand(64, 10), rand(64, 5)])),
     ("cat-ranks", lambda: torch.cat([rand(64, 10), rand(64)])),
     ("stack", lambda: torch.stack([rand(3), rand(4)])),
     ("index-range", lambda: rand(10)[10]),
@@ -197,6 +199,7 @@ PROVOKED: tuple[tuple[str, Callable[[], object]], ...] = (
     ("embedding-range", lambda: nn.Embedding(3, 2)(torch.tensor([5]))),
     ("conv-channels", lambda: nn.Conv2d(1, 4, 3)(rand(2, 3, 8, 8))),
     ("conv-axes", lambda: nn.Conv2d(1, 4, 3)(rand(64, 784))),
+    ("conv-axes", lambda: nn.Conv2d(1, 4, 3)(rand(64, 783))),
     ("optimizer-empty", lambda: torch.optim.SGD([], lr=0.1)),
 )
 

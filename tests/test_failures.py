@@ -313,7 +313,7 @@ def test_what_met_is_named_where_the_line_tells_it(line: str, names: str) -> Non
         (
             "x @ w",
             "RuntimeError: expected m1 and m2 to have the same dtype, but got: float != double",
-            "w.float()  # float32, as the weights are",
+            "w.float()  # float32, as what it meets",
         ),
         ("torch.relu()", "TypeError: relu(): argument 'input' must be Tensor, not list", "torch.tensor(x)"),
         ("torch.relu(rows)", "TypeError: relu(): argument 'input' must be Tensor, not list", "torch.tensor(rows)"),
@@ -327,6 +327,41 @@ def test_what_met_is_named_where_the_line_tells_it(line: str, names: str) -> Non
 )
 def test_the_advice_has_the_learners_own_names(line: str, message: str, instead: str) -> None:
     assert _said(line, message).instead[0] == instead
+
+
+@pytest.mark.parametrize(
+    ("program", "instead"),
+    [
+        (lambda x, w: x @ w.double(), "w.double().float()  # float32, as what it meets"),
+        (lambda x, w: x.double() @ w.long(), "w.long().double()  # float64, as what it meets"),
+        (lambda x, w: x.long() @ w.double(), "x.long().double()  # float64, as what it meets"),
+        (
+            lambda x, w: torch.cat([x, w], dim=1),
+            "dim=0  # joins rows below each other, where the numbers of columns are equal",
+        ),
+        (lambda x, w: torch.cat([x, w]), "dim=1  # joins side by side, where the numbers of rows are equal"),
+        (
+            lambda x, w: nn.Conv2d(1, 1, 3)(x.view(-1, 16)),
+            "x.view(-1, 1, 4, 4)  # rows of 16 become images with one channel",
+        ),
+        (lambda x, w: nn.Conv2d(1, 1, 3)(x), "x of shape (N, C, H, W), with C=1 for grey images"),
+        (lambda x, w: x.log_softmax(), "dim=1  # each row sums to one"),
+    ],
+)
+def test_the_advice_follows_from_what_is_there(program: Callable[..., object], instead: str) -> None:
+    error, _ = _raised(lambda: program(rand(8, 6), rand(6, 4)))
+    assert explained(error).instead[0] == instead
+
+
+DTYPES = (torch.float16, torch.bfloat16, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.complex64], ids=str)
+def test_every_dtype_is_called_as_in_python(dtype: torch.dtype) -> None:
+    x, name = torch.ones(2, 3, dtype=dtype), str(dtype).removeprefix("torch.")
+    for program, other in ((lambda: x @ rand(3, 2).double(), "float64"), (lambda: nn.Linear(3, 2)(x), "float32")):
+        error, _ = _raised(program)
+        assert explained(error).what == f"{name} meets {other}: a product takes numbers of one type on both sides."
 
 
 def test_a_line_that_explain_does_not_take_is_left_to_the_message() -> None:

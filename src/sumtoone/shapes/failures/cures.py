@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import isqrt, prod
 
 from sumtoone.errors import SumtooneError
 from sumtoone.language import text
@@ -16,9 +16,14 @@ from sumtoone.shapes.vocabulary import REDUCTIONS
 
 # How PyTorch's messages name the kinds that learners know as dtypes.
 _DTYPES = {
-    "Float": "float32", "float": "float32", "Double": "float64", "double": "float64", "Half": "float16",
-    "Long": "int64", "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8", "Bool": "bool",
+    "Float": "float32", "Double": "float64", "Half": "float16", "BFloat16": "bfloat16", "Long": "int64",
+    "Int": "int32", "Short": "int16", "Char": "int8", "Byte": "uint8", "Bool": "bool",
+    # And some messages as C++ names them.
+    "float": "float32", "double": "float64", "c10::Half": "float16", "c10::BFloat16": "bfloat16", "long int": "int64",
+    "long long": "int64", "int": "int32", "short int": "int16", "signed char": "int8", "unsigned char": "uint8",
+    "bool": "bool", "ComplexFloat": "complex64", "c10::complex<float>": "complex64",
 }  # fmt: skip
+_METHODS = {"float32": "float", "float64": "double", "float16": "half", "int64": "long"}
 _LAYERS = (
     "Linear", "ReLU", "Sigmoid", "Tanh", "GELU", "SiLU", "LeakyReLU", "Softmax", "LogSoftmax", "Flatten", "Dropout",
     "Sequential", "ModuleList", "Conv2d", "BatchNorm1d", "CrossEntropyLoss", "function", "method", "type",
@@ -168,14 +173,16 @@ def _view(reading: Reading, scene: Scene) -> Found:
 
 def _dtypes(reading: Reading, scene: Scene) -> Found:
     left, right = (_DTYPES.get(reading.fields[side], reading.fields[side]) for side in ("left", "right"))
+    fields = {"left": left, "right": right}
+    if scene.name is not None and "cross_entropy" in scene.name:
+        return _words("loss-dtype", {**fields, "method": _METHODS.get(right, "float")})
+    wanted = "float32" if "float32" in fields.values() else left if left.startswith("float") else right
     first, second, *_ = scene.pair("x", "x")
-    if first is None or second is None or scene.layer is not None:
-        x = scene.tensor
-    else:
-        x = named(first if left != "float32" else second, "x")
-    if scene.name and "cross_entropy" in scene.name:
-        return _words("loss-dtype", {"left": left, "right": right})
-    return _words("dtypes", {"left": left, "right": right, "x": x}, ["instead"] + ["network"] * (left == "float64"))
+    odd = first if left != wanted else second
+    x = scene.tensor if odd is None or scene.layer is not None else named(odd, "x")
+    fields |= {"x": x, "wanted": wanted, "method": _METHODS.get(wanted, "float")}
+    is_network = scene.layer is not None and (left, right) == ("float64", "float32")
+    return _words("dtypes", fields, ["instead"] + ["network"] * is_network)
 
 
 def _dimension(reading: Reading, scene: Scene) -> Found:
@@ -222,6 +229,21 @@ def _index(reading: Reading, scene: Scene) -> Found:
     return _words("index-range", {"last": reading.number("size") - 1, **reading.fields})
 
 
+def _cat_sizes(reading: Reading, scene: Scene) -> Found:
+    return _words("cat-sizes", reading.fields, ("side" if reading.fields["axis"] == "0" else "instead",))
+
+
+def _dim_missing(reading: Reading, scene: Scene) -> Found:
+    return _words("dim-missing", reading.fields, ("softmax" if "softmax" in reading.fields["function"] else "instead",))
+
+
+def _conv_axes(reading: Reading, scene: Scene) -> Found:
+    shape = reading.sizes("shape")
+    side = isqrt(shape[-1]) if len(shape) == 2 else 0
+    fields = {"x": scene.tensor, "side": side, "pixels": side * side, **reading.fields}
+    return _words("conv-axes", fields, ("square" if len(shape) == 2 and side * side == shape[-1] else "instead",))
+
+
 def _of_layer(kind: str) -> Callable[[Reading, Scene], Found]:
     return lambda reading, scene: _words(reading.code, {"layer": scene.layer or kind, **reading.fields})
 
@@ -238,6 +260,9 @@ _RULES: Mapping[str, Callable[[Reading, Scene], Found | None]] = {
     "argument-type": _argument,
     "expand": _expand,
     "index-range": _index,
+    "cat-sizes": _cat_sizes,
+    "dim-missing": _dim_missing,
+    "conv-axes": _conv_axes,
     "norm-features": _of_layer("BatchNorm"),
     "conv-channels": _of_layer("nn.Conv2d"),
 }

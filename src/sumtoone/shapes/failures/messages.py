@@ -15,6 +15,7 @@ _KINDS = {
     "": r"-?\d{1,18}",
     "sizes": r"\[[\d, -]{0,200}\]",
     "word": r"[A-Za-z][\w.:]{0,60}",
+    "dtype": r"(?:(?:unsigned|signed) char|(?:long|short) (?:int|long)|[A-Za-z][\w:<>]{0,30})",
     "rest": r".{1,120}",
 }
 _FIELD = re.compile(r"\{(\w*)(?::(\w+))?\}")
@@ -46,9 +47,9 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
     ("view-two", "only one dimension can be inferred"),
     ("target-dtype", "expected target dtype to be Long or Byte, but got {found:word}"),
     ("target-dtype", "expected scalar type Long but found {found:word}"),
-    ("dtypes", "mat1 and mat2 must have the same dtype, but got {left:word} and {right:word}"),
-    ("dtypes", "expected m1 and m2 to have the same dtype, but got: {left:word} != {right:word}"),
-    ("dtypes", "Input type ({left:word}) and bias type ({right:word}) should be the same"),
+    ("dtypes", "mat1 and mat2 must have the same dtype, but got {left:dtype} and {right:dtype}"),
+    ("dtypes", "expected m1 and m2 to have the same dtype, but got: {left:dtype} != {right:dtype}"),
+    ("dtypes", "Input type ({left:dtype}) and bias type ({right:dtype}) should be the same"),
     ("dtypes", "expected scalar type {right:word} but found {left:word}"),
     ("dtypes", "Found dtype {left:word} but expected {right:word}"),
     ("target-probabilities", "Expected floating point type for target with class probabilities, got {found:word}"),

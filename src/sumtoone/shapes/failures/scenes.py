@@ -69,8 +69,9 @@ class Scene:
         """The layer that failed: as the module names it, else as the line that calls it does."""
         if self.circumstances.layer is not None:
             return self.circumstances.layer
-        if not any(_in_modules(frame.file) for frame in self.failure.beyond):
-            return None
+        files = [frame.file.replace("\\", "/") for frame in self.failure.beyond]
+        if not any("/torch/nn/modules/" in file and not file.endswith("/module.py") for file in files):
+            return None  # what every call of a module goes through is no layer
         call = self._call(_calls_layer)
         return None if call is None else named(call.func, "").removeprefix("self.") or None
 
@@ -179,7 +180,3 @@ def named(tree: ast.expr, otherwise: str) -> str:
 def _simple(tree: ast.expr) -> str:
     """Return a name as it is written, ``"x"`` for what would have to be computed again."""
     return named(tree, "x") if isinstance(tree, ast.Name | ast.Attribute) else "x"
-
-
-def _in_modules(file: str) -> bool:
-    return "/torch/nn/modules/" in file.replace("\\", "/")
