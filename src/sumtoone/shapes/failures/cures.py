@@ -185,6 +185,22 @@ def _dtypes(reading: Reading, scene: Scene) -> Found:
     return _words("dtypes", fields, ["instead"] + ["network"] * is_network)
 
 
+def _tensor_types(reading: Reading, scene: Scene) -> Found:
+    places = tuple("cuda" if reading.fields[side] else "cpu" for side in ("left_place", "right_place"))
+    if places[0] != places[1]:
+        return _words("devices", {"left": places[0], "right": places[1]})
+    return _dtypes(reading, scene)
+
+
+def _not_for_dtype(reading: Reading, scene: Scene) -> Found:
+    """Tell the labels of a loss, which are whole numbers, from what is computed with, which is not."""
+    found = _DTYPES.get(reading.fields["found"], reading.fields["found"])
+    if reading.fields["operation"].startswith("nll_loss"):
+        return _words("target-dtype", {"found": found})
+    cure = "whole" if found in ("float32", "float64") else "instead"
+    return _words("not-for-dtype", {"found": found, "x": scene.tensor}, (cure,))
+
+
 def _dimension(reading: Reading, scene: Scene) -> Found:
     cures = ("vector",) if reading.fields["high"] == "0" else ("instead",)
     return _words("dimension", {"x": scene.tensor, **reading.fields}, cures)
@@ -253,6 +269,8 @@ _RULES: Mapping[str, Callable[[Reading, Scene], Found | None]] = {
     "broadcast": _broadcast,
     "view": _view,
     "dtypes": _dtypes,
+    "tensor-types": _tensor_types,
+    "not-for-dtype": _not_for_dtype,
     "dimension": _dimension,
     "target-range": _target_range,
     "target-shape": _target_shape,

@@ -15,7 +15,8 @@ _KINDS = {
     "": r"-?\d{1,18}",
     "sizes": r"\[[\d, -]{0,200}\]",
     "word": r"[A-Za-z][\w.:]{0,60}",
-    "dtype": r"(?:(?:unsigned|signed) char|(?:long|short) (?:int|long)|[A-Za-z][\w:<>]{0,30})",
+    "dtype": r"(?:(?:unsigned|signed) char|(?:long|short) (?:int|long)|[A-Za-z][\w:<>]{0,30}?)",
+    "place": r"(?:cuda\.)?",
     "rest": r".{1,120}",
 }
 _FIELD = re.compile(r"\{(\w*)(?::(\w+))?\}")
@@ -50,6 +51,11 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
     ("dtypes", "mat1 and mat2 must have the same dtype, but got {left:dtype} and {right:dtype}"),
     ("dtypes", "expected m1 and m2 to have the same dtype, but got: {left:dtype} != {right:dtype}"),
     ("dtypes", "Input type ({left:dtype}) and bias type ({right:dtype}) should be the same"),
+    (
+        "tensor-types",
+        "Input type (torch.{left_place:place}{left:dtype}Tensor) and weight type "
+        "(torch.{right_place:place}{right:dtype}Tensor) should be the same",
+    ),
     ("dtypes", "expected scalar type {right:word} but found {left:word}"),
     ("dtypes", "Found dtype {left:word} but expected {right:word}"),
     ("target-probabilities", "Expected floating point type for target with class probabilities, got {found:word}"),
@@ -132,6 +138,8 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
         "different from other tensors on {right:word}",
     ),
     ("devices", "Tensor on device {left:word} is not on the expected device {right:word}"),
+    ("index-device", "indices should be either on cpu or on the same device as the indexed tensor ({device:word})"),
+    ("cuda-assert", "CUDA error: device-side assert triggered"),
     (
         "batch-norm-row",
         "Expected more than 1 value per channel when training, got input size torch.Size({shape:sizes})",
