@@ -222,6 +222,7 @@ it comes from stands above.
 """
 
 
+@pytest.mark.measured
 def test_explain_in_a_notebook_reads_the_last_error(tmp_path: Path) -> None:
     surroundings = {**os.environ, "SUMTOONE_LANG": "en", "IPYTHONDIR": str(tmp_path / "ipython")}
     done = warm.run(NOTEBOOK, env=surroundings)

@@ -18,7 +18,7 @@ from sumtoone.adoption.failing import explained
 from sumtoone.language import entries, speaking
 from sumtoone.shapes.failures import ErrorExplanation, explain_error
 from sumtoone.shapes.failures.messages import codes, recognised
-from sumtoone.shapes.failures.tracebacks import read
+from sumtoone.shapes.failures.tracebacks import Frame, read
 
 rand = torch.rand
 # What PyTorch said on a machine with a graphics card, each with the mistake that it is.
@@ -460,6 +460,19 @@ def test_tracebacks_of_notebooks(written: str, file: str) -> None:
     assert found.place is not None
     assert (found.place.file, found.place.line, found.place.source) == (file, 9, "return self.fc2(x)")
     assert found.place.function.rpartition(".")[2] == "forward"
+    assert found.what == "fc2 takes 64, receives 128 numbers for each row."
+
+
+def test_a_traceback_of_pytests() -> None:
+    found = explain_error("""\
+net.py:9: in forward
+    return self.fc2(x)
+           ^^^^^^^^^^^
+/opt/lib/python3.12/site-packages/torch/nn/modules/linear.py:134: in forward
+    return F.linear(input, self.weight, self.bias)
+E   RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x128 and 64x10)
+""")
+    assert found.place == Frame("net.py", 9, "forward", "return self.fc2(x)", "self.fc2(x)")
     assert found.what == "fc2 takes 64, receives 128 numbers for each row."
 
 

@@ -14,12 +14,13 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _ENDINGS = "Error|Exception|Warning|Interrupt|Iteration|Exit"
 _RAISED = re.compile(rf"(?:E\s+)?((?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:{_ENDINGS}))\b(?:: ?(.*))?$")
 _START = "(most recent call last)"
-# As Python writes it, then as IPython has written it over the years.
+# As Python writes it, as IPython has written it over the years, as pytest does.
 _FRAMES = (
     re.compile(r'\s*File "(?P<file>[^"]+)", line (?P<line>\d{1,9})(?:, in (?P<function>.+))?$'),
     re.compile(r"(?:Cell |Input )?(?P<file>In ?\[\d+\])(?:, line (?P<line>\d{1,9}))?(?:, in (?P<function>[^(]+).*)?$"),
     re.compile(r"File (?P<file>\S.*?):(?P<line>\d{1,9})(?:, in (?P<function>[^(]+).*)?$"),
     re.compile(r"(?P<file><ipython-input-[^>]+>|[~/]\S*?\.py) in (?P<function>[^(]+).*$"),
+    re.compile(r"(?P<file>\S+\.py):(?P<line>\d{1,9}): in (?P<function>.+)$"),
 )
 _ARROW = re.compile(r"-+> ?(?P<line>\d{1,9}) ?(?P<source>.*)$")
 _CARETS = re.compile(r"\s*[~^]+[~^ ]*$")
