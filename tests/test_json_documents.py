@@ -106,6 +106,15 @@ CHECKED = {
 # What a server says when it is ready; ``test_cli_serve`` holds it to that.
 READY = {"event": "text", "url": "text", "model": "text", "pid": "whole"}
 EXPORTED = {"written": "text", "format": "text", "bytes": "whole", "difference": "number"}
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "net.py", line 9, in forward
+    return self.fc2(x)
+           ^^^^^^^^^^^
+  File "/usr/lib/python3.11/site-packages/torch/nn/modules/linear.py", line 134, in forward
+    return F.linear(input, self.weight, self.bias)
+RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x128 and 64x10)
+"""
 EXERCISE = {"name": "text", "title": "text"}
 STATE = {"exercise": "text", "state": "text", "code": "null", "files": []}
 EXPLANATION = {
@@ -115,6 +124,24 @@ EXPLANATION = {
     "error": "null",
     "warnings": [],
     "suggestions": [],
+    "text": "text",
+}
+MISTAKE = {
+    "code": "text",
+    "kind": "text",
+    "message": "text",
+    "place": {"file": "text", "line": "whole", "function": "text", "source": "text"},
+    "layer": "text",
+    "what": "text",
+    "instead": ["text"],
+    "text": "text",
+}
+QUESTION = {
+    "kind": "text",
+    "level": "whole",
+    "expression": "text",
+    "shapes": {"x": ["whole"]},
+    "answer": ["whole"],
     "text": "text",
 }
 
@@ -178,6 +205,13 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
         0,
         [{**EXPLANATION, "warnings": ["text"], "suggestions": [{"line": "text", "shape": ["whole"]}]}],
     ),
+    "explain --error": (["explain", "--error", "traceback.txt"], 0, [MISTAKE]),
+    "explain --error, a message that is not known": (
+        ["explain", "--error", "unknown.txt"],
+        1,
+        [{**MISTAKE, "code": "null", "place": "null", "layer": "null", "what": "null", "instead": []}],
+    ),
+    "explain --quiz": (["explain", "--quiz", "1", "--seed", "2"], 0, [{"seed": "whole", "questions": [QUESTION]}]),
     "data fetch": (
         ["data", "fetch", "digits"],
         0,
@@ -221,6 +255,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "rows.csv").write_text("a,b,label\n" + "".join(rows))
     softmax = "import torch\nx = nothing\ndef softmax(x):\n    return torch.exp(x) / torch.exp(x).sum(dim=0)\n"
     (place / "softmax.py").write_text(softmax)
+    (place / "traceback.txt").write_text(TRACEBACK)
+    (place / "unknown.txt").write_text("ValueError: something else\n")
     (place / "few.csv").write_text("a,b,label\n" + "".join(rows[:4]))
     assert main(["train", str(place / "images.npz"), "--epochs", "1", "--out", str(place / "run"), "-q"]) == 0
     return place
@@ -290,6 +326,8 @@ def test_the_documentation_describes_every_document() -> None:
         STATE,
         EXPLANATION,
         {"line": "text", "shape": ["whole"]},
+        MISTAKE,
+        {"seed": "whole", "questions": [QUESTION]},
         BUILT_IN,
         DOCUMENTS["data fetch"][2][0],
         DESCRIPTION,
