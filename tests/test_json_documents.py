@@ -112,6 +112,7 @@ EXPLANATION = {
     "error": "null",
     "warnings": [],
     "suggestions": [],
+    "confirmed": "null",
     "text": "text",
 }
 
