@@ -118,7 +118,10 @@ def explain(expression: str, /, **shapes: Any) -> Explanation:
     if cures.suggestions:
         traps = tuple(trap for trap in traps if trap.code in cures.remaining)
     strong = sum(trap.code not in WEAK for trap in traps)
-    advice = [adviser.better(trap.edits, strong if trap.code not in WEAK else 0) for trap in traps]
+    advice = [
+        adviser.bias(*trap.bias) if trap.bias else adviser.better(trap.edits, strong if trap.code not in WEAK else 0)
+        for trap in traps
+    ]
     error = drawing.failure_text(followed.failed, scene_of(followed, known)) if followed.failed else None
     shape = None if followed.value is None else followed.value.shape
     warnings = tuple(map(drawing.trap_text, traps, advice))

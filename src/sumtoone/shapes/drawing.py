@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import isnan
 
 from sumtoone.language import text
 from sumtoone.language.lines import WIDTH, cells, cut, padded, wrapped
@@ -44,7 +45,8 @@ def verdict(followed: Trace) -> list[str]:
     if value is None:
         return []
     if value.number is not None:
-        return wrapped(text("explain.result-number", number=value.number))
+        number = text("explain.number") if isnan(value.number) else value.number
+        return wrapped(text("explain.result-number", number=number))
     if value.sizes is not None:
         return wrapped(text("explain.result-sizes", sizes=shown(value.sizes)))
     return wrapped(text("explain.pair" if value.pair else "explain.result", shape=shown(value.shape)))

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import is_
+from typing import cast
 
 from sumtoone.shapes.nodes import Node
 from sumtoone.shapes.reading import module_of
@@ -139,7 +140,7 @@ def with_sizes(node: Node, sizes: tuple[object, ...]) -> Edit:
     """Return the edit that gives ``view``, ``reshape`` or what makes a tensor other sizes."""
     assert isinstance(node.tree, ast.Call)
     tree = node.tree
-    entries = [ast.parse(str(size), mode="eval").body for size in sizes]
+    entries = list(cast(ast.Call, written(f"size({', '.join(map(str, sizes))})")).args)  # a size may be *x.shape
     function = not is_method(tree) and node.operation != "create"
     listed = tree.args[int(function) :]
     if function or (listed and isinstance(listed[0], ast.Tuple | ast.List)):

@@ -73,9 +73,9 @@ def _ready(node: Node, entry: Any, value: Value, place: int) -> Any:
     part = node.arguments["index_nodes"][place]
     if entry.assumed:
         entry = replace(entry, kind=BOOLEAN if is_mask(part, entry, value) else INTEGER)
-    if entry.kind not in (INTEGER, BOOLEAN) or (entry.kind == BOOLEAN and not entry.shape):
+    if entry.kind not in (INTEGER, BOOLEAN):
         raise Fails("index-kind", source=node.source, inner=part.source, kind=entry.kind)
-    return 0 if entry.shape == () and prod(value.shape) else entry
+    return 0 if entry.shape == () and entry.kind == INTEGER else entry
 
 
 def _axes(entry: Any) -> int:
@@ -89,12 +89,13 @@ def _gathered(node: Node, value: Value, entries: list[Any]) -> Value:
     """Return what tensors of places pick: their common shape stands where they stand, or first if apart."""
     plain: list[Any] = []
     for entry in entries:
-        plain += [":"] * _axes(entry) if isinstance(entry, Value) else [entry]
+        # A single True stands beside an axis of its own.
+        plain += ([":"] * _axes(entry) or [None]) if isinstance(entry, Value) else [entry]
     basic = picked(value, plain)
     places: list[Value | None] = []
     for entry in entries:
         if isinstance(entry, Value) and entry.kind == BOOLEAN:
-            places += [Value((prod(entry.shape),), INTEGER)] * len(entry.shape)
+            places += [Value((prod(entry.shape),), INTEGER)] * max(len(entry.shape), 1)
         elif isinstance(entry, Value):
             places.append(entry)
         elif not isinstance(entry, int):
@@ -107,6 +108,9 @@ def _gathered(node: Node, value: Value, entries: list[Any]) -> Value:
                 raise Fails("index-broadcast", source=node.source, left=shown(before), right=shown(one.shape))
     assert common is not None
     axes = [axis for axis, one in enumerate(places) if one is not None]
+    for axis, one in enumerate(places):
+        if one is not None and one.elements and basic.shape[axis] == 0:
+            raise Fails("index-range", source=node.source, index=0, axis=axis, size=0)
     together = axes == list(range(axes[0], axes[-1] + 1))
     left = axes[0] if together else 0
     rest = [size for axis, size in enumerate(basic.shape) if axis not in axes]

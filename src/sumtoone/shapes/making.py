@@ -63,7 +63,6 @@ def joined(node: Node, inputs: Sequence[Value]) -> Value:
     # PyTorch leaves an empty vector out, whatever the others are.
     counted = [(part, value) for part, value in zip(node.inputs, inputs, strict=True) if value.shape != (0,)]
     if not counted:
-        axis_of(node.arguments["dim"], 1, node.source)
         return made_from((0,), promoted(*inputs), *inputs)
     one = counted[0][1]
     axis = axis_of(node.arguments["dim"], len(one.shape), node.source)
@@ -109,10 +108,11 @@ def gathered(node: Node, value: Value, index: Value) -> Value:
     if index.kind != INTEGER and not index.assumed:
         raise Fails("labels-kind", source=node.source, inner=node.inputs[1].source, kind=index.kind)
     axis = axis_of(node.arguments["dim"], len(value.shape), node.source)
-    fits = len(value.shape) == len(index.shape) and all(
-        mine <= size for place, (mine, size) in enumerate(zip(index.shape, value.shape, strict=True)) if place != axis
+    sizes, mine = value.shape or (1,), index.shape or (1,)  # a tensor without axes counts as a vector of one
+    fits = len(sizes) == len(mine) and all(
+        one <= size for place, (one, size) in enumerate(zip(mine, sizes, strict=True)) if place != axis
     )
-    if not fits:
+    if not fits or (index.elements and sizes[axis] == 0):
         fields = {"source": node.source, "inner": node.inputs[1].source}
         raise Fails("gather-shape", **fields, axis=axis, index=shown(index.shape), shape=shown(value.shape))
     return Value(index.shape, value.kind, None)
@@ -132,6 +132,8 @@ def loss(node: Node, x: Value, target: Value) -> Value:
             raise Fails("labels-one-hot", **fields)
         return _summed(node, x, (*rows, *x.shape[2:]))
     wanted = (*rows, *x.shape[2:])
+    if len(x.shape) == 1 and target.shape == (1,):
+        wanted = target.shape
     if not x.shape or target.shape != wanted:
         column = target.shape == (*wanted, 1)
         raise Fails("labels-column" if column else "labels-shape", **fields, wanted=shown(wanted))

@@ -82,14 +82,11 @@ def _answers(node: Node, shapes: tuple[Shape, ...], _: Scene) -> Iterator[Found]
 
 def _shifted(node: Node, _: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
     """A softmax does not change when a row is shifted as a whole; a shift of the columns changes it."""
-    inner = definition(node.inputs[0]) if node.inputs else node
-    if node.operation != "exp" or inner.operation != "-":
-        return
-    most = reduction(inner.inputs[1])
-    shape = scene.shape(inner.inputs[0])
+    most = reduction(node.inputs[1]) if node.operation == "-" else None
+    shape = scene.shape(node.inputs[0]) if most is not None else None
     if most is None or most.operation not in ("max", "amax") or shape is None or not _is_batch(shape):
         return
-    if same(inner.inputs[0], most.inputs[0]) and scene.axes(most) == (0,):
+    if same(node.inputs[0], most.inputs[0]) and scene.axes(most) == (0,):
         fields = {"rows": shape[0], "columns": shape[1], "most": most.source}
         yield Found("shift-batch", fields, (with_dim(most, 1, keepdim=True), with_dim(most, 1)))
 
@@ -111,7 +108,20 @@ def _standardised(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterat
         yield Found("axes-differ", fields, tuple(edits if others == (1,) else reversed(edits)))
 
 
-def _mean_of_all(node: Node, shapes: tuple[Shape, ...], _: Scene) -> Iterator[Found]:
+def _without_log(node: Node, _: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
+    """The negative mean of what probabilities sum to with labels: the logarithm is missing."""
+    if node.operation != "neg":
+        return
+    inner = definition(node.inputs[0])
+    while inner.operation in ("mean", "sum"):
+        inner = definition(inner.inputs[0])
+    if inner.operation == "*" and inner is not definition(node.inputs[0]):
+        for part in map(plain, inner.inputs):
+            if part.operation == "softmax" and part.form != "nn":
+                yield Found("loss-no-log", {"inner": part.source}, (renamed(part, "log_softmax"),))
+
+
+def _mean_of_all(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
     """A mean of a loss over rows and classes alike is smaller than that over rows of what each row sums to."""
     if node.operation != "mean" or "dim" in node.arguments:
         return
@@ -124,6 +134,8 @@ def _mean_of_all(node: Node, shapes: tuple[Shape, ...], _: Scene) -> Iterator[Fo
     inner = definition(node.inputs[0])
     while inner.operation == "neg":
         inner = definition(inner.inputs[0])
+    if inner.operation == "sum" and shapes[0] == () and _is_batch(scene.entered[inner][0]):
+        yield Found("mean-nothing", {"inner": inner.source}, (with_dim(inner, 1),))
     if inner.operation == "sum" and logs and inner.arguments.get("dim") in (0, -2) and len(shapes[0]) == 1:
         yield Found("loss-columns", {"columns": shapes[0][0], "inner": inner.source}, (with_dim(inner, 1),))
 
@@ -138,4 +150,5 @@ MISTAKES: tuple[Callable[[Node, tuple[Shape, ...], Scene], Iterator[Found]], ...
     _shifted,
     _standardised,
     _mean_of_all,
+    _without_log,
 )

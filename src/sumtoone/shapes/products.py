@@ -48,16 +48,16 @@ def linear(node: Node, inputs: Sequence[Value]) -> Value:
     sources = [part.source for part in node.inputs]
     fields: dict[str, object] = {"left": sources[0], "right": sources[1]}
     fields |= {"left_shape": shown(x.shape), "right_shape": shown(weight.shape)}
-    if len(weight.shape) != 2 or not x.shape:
+    if len(weight.shape) not in (1, 2) or not x.shape or (bias and len(weight.shape) == 1 and len(x.shape) > 1):
         raise Fails("linear-rank", **fields)
-    if x.shape[-1] != weight.shape[1]:
-        raise Fails("linear-inner", **fields, takes=weight.shape[1], receives=x.shape[-1])
+    if x.shape[-1] != weight.shape[-1]:
+        raise Fails("linear-inner", **fields, takes=weight.shape[-1], receives=x.shape[-1])
     if x.kind != weight.kind or x.kind == BOOLEAN:
         raise Fails("matmul-kind", source=node.source, left_kind=x.kind, right_kind=weight.kind)
-    shape = (*x.shape[:-1], weight.shape[0])
+    shape = (*x.shape[:-1], *weight.shape[:-1])
     if bias and broadcast(bias[0].shape, shape) != shape:
         given = shown(bias[0].shape)
-        raise Fails("bias", bias=sources[2], shape=given, outputs=weight.shape[0], source=node.source)
+        raise Fails("bias", bias=sources[2], shape=given, outputs=shape[-1] if shape else 1, source=node.source)
     if bias and bias[0].kind != x.kind:
         raise Fails("matmul-kind", source=node.source, left_kind=x.kind, right_kind=bias[0].kind)
     return checked(Value(shape, x.kind, None) if len(shape) > 2 else tensor(shape, x.kind))

@@ -42,7 +42,7 @@ class Bias:
     edit: Edit | None
 
 
-def fits(step: Step, shape: Shape) -> bool:
+def fits(step: Step, shape: Shape, scene: Scene) -> bool:
     """Whether a cured operation gives the shape that was probably meant: rows stay rows."""
     assert step.failure is not None
     shapes = [value.shape for value in step.inputs if value.is_tensor]
@@ -50,9 +50,18 @@ def fits(step: Step, shape: Shape) -> bool:
         case "broadcast":
             return shape == max(shapes, key=lambda one: (len(one), prod(one)))
         case "matmul-inner" | "mm-rank" | "layer-inner" | "linear-inner" | "view-count" | "view-divide":
-            return shape[:1] == shapes[0][:1]
+            return shape[:1] == _rows(step.node.inputs[0], shapes[0], scene)
         case _:
             return True
+
+
+def _rows(part: Node, shape: Shape, scene: Scene) -> Shape:
+    """Return how many rows go in: those of a batch of images, whatever a view made of them."""
+    for one in below(part):
+        before = scene.entered.get(one, ((),))
+        if one.operation in ("view", "reshape", "flatten") and len(before[0]) > 2:
+            return before[0][:1]
+    return shape[:1]
 
 
 def bias_of(step: Step, scene: Scene) -> Bias | None:
@@ -60,7 +69,8 @@ def bias_of(step: Step, scene: Scene) -> Bias | None:
     if step.failure is None or step.failure.code not in ("broadcast", "bias"):
         return None
     if step.node.operation == "linear":
-        return _bias(step.node.inputs[2], step.inputs[1].shape[0])
+        outputs = step.inputs[1].shape[0]
+        return _bias(step.node.inputs[2], outputs) if len(step.inputs[1].shape) == 2 else None
     for place in (0, 1):
         product = definition(step.node.inputs[1 - place])
         outputs = takes_and_gives(product, scene.entered) if product in scene.entered else None
@@ -219,12 +229,13 @@ def _swapped(node: Node) -> Edit:
     return Edit(node.tree, tree)
 
 
-def _layers(step: Step, _: Scene) -> Iterator[Edit]:
+def _layers(step: Step, scene: Scene) -> Iterator[Edit]:
     """Yield inputs that a linear layer takes, then the layer with what it receives."""
     node, x = step.node, step.inputs[0]
     first = node.inputs[0]
-    takes = node.arguments["in_features"] if node.operation == "layer" else step.inputs[1].shape[-1]
+    takes = node.arguments["in_features"] if node.operation == "layer" else (0, *step.inputs[1].shape)[-1]
     yield from taken_out(first)
+    yield from _view_pieces(first, scene)
     if node.operation == "linear":
         yield from taken_out(node.inputs[1])
     if len(x.shape) > 2 and prod(x.shape[1:]) == takes:
@@ -281,8 +292,18 @@ def _called(node: Node, name: str) -> ast.expr:
     return ast.Call(ast.Attribute(node.tree.func.value, name, ast.Load()), node.tree.args, node.tree.keywords)
 
 
-def _viewed(step: Step, _: Scene) -> Iterator[Edit]:
-    return _views(step.node, step.inputs[0].shape)
+def _viewed(step: Step, scene: Scene) -> Iterator[Edit]:
+    yield from _reduced_rows(step, scene)
+    if step.node.operation in ("view", "reshape"):
+        yield from _views(step.node, step.inputs[0].shape)
+
+
+def _reduced_rows(step: Step, scene: Scene) -> Iterator[Edit]:
+    """Yield a reduction of each row where one of everything left a single number."""
+    inner = definition(step.node.inputs[0])
+    if inner.operation in REDUCTIONS and inner in scene.entered and step.inputs[0].shape == ():
+        rank = len(scene.entered[inner][0])
+        yield from (with_dim(inner, axis) for axis in range(rank - 1, 0, -1))
 
 
 def _views(node: Node, shape: Shape) -> Iterator[Edit]:
@@ -303,6 +324,7 @@ _REPAIRS: dict[str, Callable[[Step, Scene], Iterator[Edit]]] = {
     **dict.fromkeys(("kind", "boolean-minus", "negative-power", "matmul-kind", "labels-kind"), _kinds),
     "labels-one-hot": _kinds,
     **dict.fromkeys(("axis-range", "dim-missing", "keepdim-alone"), _dims),
+    "index-many": _viewed,
     **dict.fromkeys(("view-count", "view-divide", "view-two", "view-negative"), _viewed),
     **dict.fromkeys(("labels-column", "labels-shape"), _of_labels),
     **dict.fromkeys(("cat-shape", "stack-shape"), _joined),

@@ -14,6 +14,7 @@ from sumtoone.shapes.values import (
     FLOAT,
     FLOATS,
     INTEGER,
+    UNKNOWN,
     Fails,
     Value,
     axis_of,
@@ -50,10 +51,13 @@ def result(node: Node, inputs: Sequence[Value]) -> Value:
         return _member(node, inputs[0], operation)
     if operation == "index" and inputs[0].pair:
         return _place_of_pair(node, inputs[0])
-    for part, value in zip(node.inputs, inputs, strict=True):
+    # A function adds to a number first, and compares with none; a method belongs to a tensor.
+    first = node.form == "" or operation == "where" or (node.form == "torch" and operation in ARITHMETIC)
+    for place, (part, value) in enumerate(zip(node.inputs, inputs, strict=True)):
         if value.pair:
             raise Fails("pair", source=part.source)
-        if not value.is_tensor and (value.number is None or operation not in (*_OVERLAY, *_PRODUCTS, "where")):
+        number = value.number is not None and operation in (*_OVERLAY, *_PRODUCTS, "where") and (place or first)
+        if not value.is_tensor and not number:
             what = "module" if value.module is not None else "number" if value.sizes is None else "sizes"
             raise Fails("no-tensor", source=node.source, inner=part.source, what_kind=what)
     if operation in VIEWS:
@@ -133,7 +137,7 @@ def _place_of_pair(node: Node, value: Value) -> Value:
 def _single(node: Node, value: Value) -> Value:
     if value.elements != 1:
         raise Fails("item-many", source=node.source, shape=shown(value.shape), elements=f"{value.elements:,}")
-    return Value((), value.kind, ())
+    return Value((), FLOAT if value.kind in FLOATS else value.kind, (), UNKNOWN)
 
 
 def _kind(node: Node, value: Value) -> str:

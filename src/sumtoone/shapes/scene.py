@@ -17,12 +17,16 @@ _SAME = ("detach", "clone", "contiguous", "cpu", "float", "double")
 
 @dataclass(frozen=True)
 class Found:
-    """A trap: the name of its text, the text's fields, and what could be written instead, the likeliest first."""
+    """A trap: the name of its text, the text's fields, and what could be written instead, the likeliest first.
+
+    ``bias`` is the name of a bias that no line makes, and how many numbers it should have.
+    """
 
     code: str
     fields: Mapping[str, object]
     edits: tuple[Edit, ...] = ()
     source: str = ""
+    bias: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from sumtoone.errors import UsageError
@@ -61,11 +61,15 @@ class Adviser:
         assert step is not None
         bias = bias_of(step, scene_of(followed, self.values))
         if bias is not None and bias.edit is None:
-            line = Suggestion(f"{bias.name} = torch.zeros({bias.outputs})", (bias.outputs,))
-            values = {**self.values, bias.name: tensor((bias.outputs,), self.values[bias.name].kind)}
-            return Cures((line,) if trace(self.program, values).value is not None else ())
+            return Cures(self.bias(bias.name, bias.outputs))
         best = self._best(self.program, followed, 1)
         return Cures(tuple(one.suggestion for one in best), best[0].traps if best else frozenset())
+
+    def bias(self, name: str, outputs: int) -> tuple[Suggestion, ...]:
+        """Return the line that gives a bias one number for each output, if all works with it."""
+        values = {**self.values, name: tensor((outputs,), self.values[name].kind)}
+        fits_all = trace(self.program, values).value is not None
+        return (Suggestion(f"{name} = torch.zeros({outputs})", (outputs,)),) if fits_all else ()
 
     def better(self, edits: Iterable[Edit], had: int) -> tuple[Suggestion, ...]:
         """Return what could be written instead of a trap; where one is strong, each leaves fewer than there were."""
@@ -99,7 +103,9 @@ class Adviser:
         if followed.failed is not None:
             if not more or step is None or origin(followed.failed.node.tree) is origin(step.node.tree):
                 return None
-            return next(iter(self._best(other, followed, more - 1)), None)
+            best = next(iter(self._best(other, followed, more - 1)), None)
+            # Two edits are less likely than one, even one that turns the result over.
+            return None if best is None else replace(best, worth=(best.worth[0], best.worth[1] + 2))
         places = [place for place, old in enumerate(self.program.tree.body) if tree.body[place] is not old]
         if len(places) != 1:
             return None
@@ -110,5 +116,7 @@ class Adviser:
         turned = 0
         if step is not None:
             same = [one.output for one in followed.steps if origin(one.node.tree) is origin(step.node.tree)]
-            turned = int(bool(same) and same[-1] is not None and not fits(step, same[-1].shape))
+            turned = int(
+                bool(same) and same[-1] is not None and not fits(step, same[-1].shape, scene_of(followed, self.values))
+            )
         return _Tried(suggestion, frozenset(traps), (len(traps), turned), other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -160,6 +161,10 @@ class _Follower:
         for name, argument in node.arguments.items():
             if isinstance(argument, tuple) and any(isinstance(one, Node) for one in argument):
                 found[name] = tuple(size for one in argument for size in self.sizes(node, one))
+                if not found[name] and isinstance(node.tree, ast.Call) and isinstance(node.tree.args[-1], ast.Starred):
+                    raise UsageError(
+                        "explain-argument", given=shortened(node.source), signature=f"{node.operation}(size)"
+                    )
             else:
                 found[name] = self.whole(node, argument) if isinstance(argument, Node) else argument
         return found

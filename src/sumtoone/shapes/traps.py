@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from sumtoone.shapes.edits import (
     Edit,
@@ -46,7 +47,7 @@ def traps_in(trace: Trace, values: dict[str, Value]) -> tuple[Found, ...]:
                 caused = trap.code in _FOLLOWING and any(one in inner and had.code in _OF_SHAPE for one, had in found)
                 if not caused:
                     fields = {"source": step.node.source, **trap.fields}
-                    found.append((step.node, Found(trap.code, fields, trap.edits, step.node.source)))
+                    found.append((step.node, replace(trap, fields=fields, source=step.node.source)))
     unique = {(trap.code, trap.source): trap for _, trap in found}
     return tuple(unique.values())
 
@@ -121,19 +122,21 @@ def _outer(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Foun
 
 def _bias_column(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
     """A column added to a product: one number for each row, where a bias has one for each output."""
-    if node.operation != "+":
-        return
-    for place in (0, 1):
-        rows, bias = shapes[1 - place], shapes[place]
-        if len(rows) == 2 and bias == (rows[0], 1) and rows[0] > 1 < rows[1]:
-            inner = definition(node.inputs[place])
-            while inner.operation in ("index", "view", "reshape", "unsqueeze"):
-                inner = definition(inner.inputs[0])
-            if _is_product(node.inputs[1 - place]) and inner.operation in ("name", "create"):
-                fields = {"bias": node.inputs[place].source, "shape": shown(bias), "outputs": rows[1]}
-                made = inner.operation == "create" and inner is definition(node.inputs[place])
-                edits = (with_sizes(inner, (rows[1],)),) if made else ()
-                yield Found("bias-column", fields, edits)
+    if node.operation == "linear" and len(shapes) == 3 and len(shapes[0]) == 2:
+        yield from _bias(node.inputs[2], shapes[2], scene.left[node])
+    for place in (0, 1) if node.operation == "+" else ():
+        if _is_product(node.inputs[1 - place]):
+            yield from _bias(node.inputs[place], shapes[place], shapes[1 - place])
+
+
+def _bias(part: Node, shape: Shape, rows: Shape) -> Iterator[Found]:
+    made = inner = definition(part)
+    while inner.operation in ("index", "view", "reshape", "unsqueeze"):
+        inner = definition(inner.inputs[0])
+    if len(rows) == 2 and shape == (rows[0], 1) and min(rows) > 1 and inner.operation in ("name", "create"):
+        fields = {"bias": part.source, "shape": shown(shape), "outputs": rows[1]}
+        edits = (with_sizes(made, (rows[1],)),) if made.operation == "create" else ()
+        yield Found("bias-column", fields, edits, bias=(part.source, rows[1]) if made.operation == "name" else None)
 
 
 def _product(node: Node, shapes: tuple[Shape, ...], _: Scene) -> Iterator[Found]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from math import prod
+from math import nan, prod
 from typing import TYPE_CHECKING
 
 from sumtoone.errors import UsageError
@@ -20,6 +20,8 @@ MOST_ELEMENTS = 10**15
 
 FLOAT, DOUBLE, INTEGER, BOOLEAN = "float", "double", "integer", "boolean"
 FLOATS = (FLOAT, DOUBLE)
+# The value of a number that only a run would tell, such as that of x.mean().item().
+UNKNOWN = nan
 
 
 class Fails(Exception):  # noqa: N818 - a verdict on somebody else's expression
