@@ -50,12 +50,12 @@ def value_of(lines: str, names: dict[str, Any]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for statement in body:
-            if isinstance(statement, ast.Expr):
+            if isinstance(statement, ast.Expr) and "print" not in lines:
                 value = eval(compile(ast.Expression(statement.value), "", "eval"), space)
             else:
                 exec(compile(ast.Module([statement], []), "", "exec"), space)
-                target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
-                value = space[target.id]
+                named = [one.id for one in ast.walk(statement) if isinstance(one, ast.Name) and one.id in space]
+                value = space[named[0]] if named else None
     return value
 
 

@@ -240,6 +240,8 @@ def _layer(reader: Reader, tree: ast.Call, name: str) -> Node:
             _refuse_argument(tree, name, "layer, layer, …")
         return Node("module", layers, tree, {"layer": name}, "nn")
     kinds = dict(LAYERS[name])
+    if not kinds and tree.args:
+        _refuse_argument(tree, f"nn.{name}()", "x")
     given = _given(tree, name, LAYERS[name], list(_plain(tree, tree.args)), {})
     arguments = {word: _argument(reader, tree, name, kinds.get(word, ""), value) for word, value in given}
     if name == "Linear" and not {"in_features", "out_features"} <= set(arguments):

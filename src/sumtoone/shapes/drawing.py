@@ -8,12 +8,13 @@ from math import isnan
 
 from sumtoone.language import text
 from sumtoone.language.lines import WIDTH, cells, cut, padded, wrapped
+from sumtoone.shapes.indexing import is_mask
 from sumtoone.shapes.repairs import bias_of
 from sumtoone.shapes.rules import reduced_axes
 from sumtoone.shapes.scene import Found, Scene
 from sumtoone.shapes.suggestions import Suggestion
 from sumtoone.shapes.tracing import Step, Trace
-from sumtoone.shapes.values import BOOLEAN, Value, shown
+from sumtoone.shapes.values import Value, shown
 from sumtoone.shapes.vocabulary import ARITHMETIC, COMPARISONS, REDUCTIONS
 
 _INDENT = "     "
@@ -176,8 +177,9 @@ def _notes(step: Step) -> list[str]:
     if node.operation in ("@", "mm"):
         return [text("explain.inner", size=shape[-1])]
     if node.operation == "index":
-        masks = [one for one in node.arguments["index"] if isinstance(one, Value) and one.kind == BOOLEAN]
-        return [text("explain.mask", most=f"{one.elements:,}") for one in masks]
+        entries = zip(node.arguments.get("index_nodes", ()), node.arguments["index"], strict=False)
+        chosen = [one for part, one in entries if isinstance(one, Value) and is_mask(part, one, step.inputs[0])]
+        return [text("explain.mask", most=f"{one.elements:,}") for one in chosen]
     return []
 
 

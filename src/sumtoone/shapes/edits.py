@@ -70,7 +70,9 @@ def applied(node: Node, name: str, arguments: str, form: str) -> Edit:
 
 
 def operation(symbol: str, node: Node, left: Node, right: Node) -> Edit:
-    """Return the edit that writes another operator between two pieces."""
+    """Return the edit that writes another operator between two pieces, or calls another function."""
+    if isinstance(node.tree, ast.Call):
+        return renamed(node, {"*": "mul", "@": "matmul"}[symbol])
     return Edit(node.tree, written(f"({left.source}) {symbol} ({right.source})"))
 
 
@@ -140,7 +142,7 @@ def with_sizes(node: Node, sizes: tuple[object, ...]) -> Edit:
     """Return the edit that gives ``view``, ``reshape`` or what makes a tensor other sizes."""
     assert isinstance(node.tree, ast.Call)
     tree = node.tree
-    entries = list(cast(ast.Call, written(f"size({', '.join(map(str, sizes))})")).args)  # a size may be *x.shape
+    entries = list(cast("ast.Call", written(f"size({', '.join(map(str, sizes))})")).args)  # a size may be *x.shape
     function = not is_method(tree) and node.operation != "create"
     listed = tree.args[int(function) :]
     if function or (listed and isinstance(listed[0], ast.Tuple | ast.List)):

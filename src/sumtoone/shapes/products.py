@@ -104,7 +104,7 @@ def einsum(node: Node, inputs: Sequence[Value]) -> Value:
         if letter not in sizes or letters.count(letter) > 1:
             raise Fails("einsum-output", equation=equation, letter=letter)
     kinds = {value.kind for value in inputs}
-    if len(kinds) > 1 and BOOLEAN in kinds:
+    if len(kinds) > 1:
         raise Fails("matmul-kind", source=node.source, left_kind=inputs[0].kind, right_kind=inputs[-1].kind)
     return checked(Value(tuple(sizes[letter] for letter in letters), inputs[0].kind, None))
 

@@ -108,8 +108,11 @@ class Reader:
         """Return a whole number, or the node that gives one, or a tensor of them."""
         if is_integer(tree):
             return integer(tree)
-        node = self.tensor(tree)
-        return node if node.operation != "number" else refuse(tree)
+        node = self.read(tree)
+        if node.operation != "number":
+            return node
+        value = node.arguments["value"]
+        return value if isinstance(value, int) else refuse(tree)
 
 
 def number(tree: ast.expr, value: float) -> Node:

@@ -47,6 +47,8 @@ def fits(step: Step, shape: Shape, scene: Scene) -> bool:
     assert step.failure is not None
     shapes = [value.shape for value in step.inputs if value.is_tensor]
     match step.failure.code:
+        case "view-count" | "view-divide" if len(shapes[0]) < 2:
+            return True
         case "broadcast":
             return shape == max(shapes, key=lambda one: (len(one), prod(one)))
         case "matmul-inner" | "mm-rank" | "layer-inner" | "linear-inner" | "view-count" | "view-divide":
@@ -69,8 +71,8 @@ def bias_of(step: Step, scene: Scene) -> Bias | None:
     if step.failure is None or step.failure.code not in ("broadcast", "bias"):
         return None
     if step.node.operation == "linear":
-        outputs = step.inputs[1].shape[0]
-        return _bias(step.node.inputs[2], outputs) if len(step.inputs[1].shape) == 2 else None
+        weights = step.inputs[1].shape
+        return _bias(step.node.inputs[2], weights[0]) if len(weights) == 2 else None
     for place in (0, 1):
         product = definition(step.node.inputs[1 - place])
         outputs = takes_and_gives(product, scene.entered) if product in scene.entered else None
@@ -194,13 +196,13 @@ def _multiplied(step: Step, scene: Scene) -> Iterator[Edit]:
         yield from _view_pieces(part, scene)
     if len(left.shape) > 2 and len(right.shape) == 2 and prod(left.shape[1:]) == right.shape[0]:
         yield from flattened(first, left.shape)
-    if len(right.shape) >= 2:
-        yield from _turned_over(second, len(right.shape))
     if len(left.shape) == len(right.shape) == 2 and left.shape[0] == right.shape[1]:
         yield _swapped(node)
+    if len(right.shape) >= 2:
+        yield from _turned_over(second, len(right.shape))
     if len(left.shape) == 2:
         yield from _turned_over(first, 2)
-    if node.operation == "mm":
+    if node.operation in ("mm", "bmm"):
         yield Edit(node.tree, _called(node, "matmul"))
     if left.shape == right.shape or () in (left.shape, right.shape):
         yield operation("*", node, first, second)
@@ -249,6 +251,9 @@ def _layers(step: Step, scene: Scene) -> Iterator[Edit]:
 
 
 def _with_layer_sizes(tree: ast.Call, takes: int) -> ast.expr:
+    """Return a linear layer that takes so many numbers; one whose sizes are exchanged has them put right."""
+    if len(tree.args) == 2 and isinstance(tree.args[1], ast.Constant) and tree.args[1].value == takes:
+        return ast.Call(tree.func, [tree.args[1], tree.args[0]], tree.keywords)
     if tree.args:
         return ast.Call(tree.func, [ast.Constant(takes), *tree.args[1:]], tree.keywords)
     words = [ast.keyword(w.arg, ast.Constant(takes) if w.arg == "in_features" else w.value) for w in tree.keywords]
@@ -262,6 +267,8 @@ def _kinds(step: Step, _: Scene) -> Iterator[Edit]:
         for one in below(part):
             if one.operation in ("float", "double", "long", "bool"):
                 yield removed(one)
+        if node.operation in ("nll_loss", "cross_entropy"):
+            yield from (removed(one) for one in below(part) if one.operation == "argmax")
     if node.operation in ("nll_loss", "cross_entropy", "one_hot", "gather") and len(node.inputs) > 1:
         whole = step.failure is not None and step.failure.code == "labels-one-hot"
         yield ended(node.inputs[-1], ".float()" if whole else ".long()")
@@ -313,7 +320,7 @@ def _views(node: Node, shape: Shape) -> Iterator[Edit]:
     for place in range(len(sizes)):
         if len(sizes) == len(entries) and -1 not in (*sizes[:place], *sizes[place + 1 :]):
             yield with_sizes(node, (*entries[:place], -1, *entries[place + 1 :]))
-    if len(sizes) == 2 and shape:
+    if len(sizes) == 2 and len(shape) > 1:
         yield with_sizes(node, (shape[0], -1))
 
 
@@ -329,6 +336,7 @@ _REPAIRS: dict[str, Callable[[Step, Scene], Iterator[Edit]]] = {
     **dict.fromkeys(("labels-column", "labels-shape"), _of_labels),
     **dict.fromkeys(("cat-shape", "stack-shape"), _joined),
     **dict.fromkeys(("permute-count", "flatten-order", "expand-size", "einsum-size", "einsum-rank"), _without_pieces),
+    "gather-shape": lambda step, _: iter([ended(step.node.inputs[1], ".unsqueeze(1)")]),
     "matmul-number": lambda step, _: iter([operation("*", step.node, *step.node.inputs)]),
     "pair": _of_members,
     "view-layout": lambda step, _: iter([Edit(step.node.tree, _called(step.node, "reshape"))]),

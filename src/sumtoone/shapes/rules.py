@@ -240,7 +240,7 @@ def _elementwise(node: Node, value: Value, kind: str) -> Value:
     if node.operation == "clamp" and not node.arguments:
         raise Fails("clamp-empty", source=node.source)
     if node.operation == "pos" or (node.operation in _MADE and value.kind == kind):
-        return value  # the tensor itself
+        return replace(value, assumed=value.assumed and node.operation == "pos")  # the tensor itself
     return made_from(value.shape, kind, value)
 
 

@@ -12,7 +12,7 @@ from sumtoone.shapes.tracing import Trace, definition
 from sumtoone.shapes.values import Fails, Value
 
 Shape = tuple[int, ...]
-_SAME = ("detach", "clone", "contiguous", "cpu", "float", "double")
+_SAME = ("item", "detach", "clone", "contiguous", "cpu", "float", "double")
 
 
 @dataclass(frozen=True)

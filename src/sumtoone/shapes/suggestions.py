@@ -12,7 +12,7 @@ from sumtoone.shapes.edits import Edit, origin, replaced
 from sumtoone.shapes.nodes import Program
 from sumtoone.shapes.parsing import program_of
 from sumtoone.shapes.repairs import bias_of, fits, repairs
-from sumtoone.shapes.scene import scene_of
+from sumtoone.shapes.scene import Scene, scene_of
 from sumtoone.shapes.tracing import Step, Trace, trace
 from sumtoone.shapes.traps import WEAK, traps_in
 from sumtoone.shapes.values import Value, shown, tensor
@@ -73,7 +73,7 @@ class Adviser:
 
     def better(self, edits: Iterable[Edit], had: int) -> tuple[Suggestion, ...]:
         """Return what could be written instead of a trap; where one is strong, each leaves fewer than there were."""
-        tried = [one for edit in edits if (one := self._tried(self.program, edit, None, 0)) is not None]
+        tried = [one for edit in edits if (one := self._tried(self.program, edit)) is not None]
         fewer = [one.suggestion for one in tried if not had or one.worth[0] < had]
         return tuple(dict.fromkeys(fewer))[:MOST_SUGGESTIONS]
 
@@ -81,8 +81,9 @@ class Adviser:
         step = followed.failed
         assert step is not None
         found: dict[str, _Tried] = {}
-        for edit in islice(repairs(step, scene_of(followed, self.values)), MOST_TRIED):
-            one = self._tried(program, edit, step, more)
+        scene = scene_of(followed, self.values)
+        for edit in islice(repairs(step, scene), MOST_TRIED):
+            one = self._tried(program, edit, step, more, scene)
             if one is not None:
                 found.setdefault(one.suggestion.line, one)
             if sum(one.worth == (0, 0) for one in found.values()) == MOST_SUGGESTIONS:
@@ -91,7 +92,9 @@ class Adviser:
         # What gives another shape than was meant is shown only where nothing better is known.
         return [one for one in best if one.worth == (0, 0) or best[0].worth != (0, 0)]
 
-    def _tried(self, program: Program, edit: Edit, step: Step | None, more: int) -> _Tried | None:
+    def _tried(
+        self, program: Program, edit: Edit, step: Step | None = None, more: int = 0, scene: Scene | None = None
+    ) -> _Tried | None:
         """Return a program with an edit, if it works then; a second fault in the same line is cured as well."""
         tree = replaced(program.tree, edit)
         assert isinstance(tree, ast.Module)
@@ -105,7 +108,7 @@ class Adviser:
                 return None
             best = next(iter(self._best(other, followed, more - 1)), None)
             # Two edits are less likely than one, even one that turns the result over.
-            return None if best is None else replace(best, worth=(best.worth[0], best.worth[1] + 2))
+            return None if best is None else replace(best, worth=(best.worth[0], best.worth[1] + 1))
         places = [place for place, old in enumerate(self.program.tree.body) if tree.body[place] is not old]
         if len(places) != 1:
             return None
@@ -114,9 +117,7 @@ class Adviser:
         suggestion = Suggestion(ast.unparse(changed), lines[-1].shape)
         traps = [trap.code for trap in traps_in(followed, self.values) if trap.code not in WEAK]
         turned = 0
-        if step is not None:
+        if step is not None and scene is not None:
             same = [one.output for one in followed.steps if origin(one.node.tree) is origin(step.node.tree)]
-            turned = int(
-                bool(same) and same[-1] is not None and not fits(step, same[-1].shape, scene_of(followed, self.values))
-            )
+            turned = int(bool(same) and same[-1] is not None and not fits(step, same[-1].shape, scene))
         return _Tried(suggestion, frozenset(traps), (len(traps), turned), other)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import cast
 
 from sumtoone.shapes.edits import (
     Edit,
@@ -18,12 +20,13 @@ from sumtoone.shapes.edits import (
     with_sizes,
     without_keepdim,
     without_kept,
+    written,
 )
 from sumtoone.shapes.mistakes import MISTAKES
 from sumtoone.shapes.nodes import Node
 from sumtoone.shapes.scene import Found, Scene, Shape, scene_of
 from sumtoone.shapes.tracing import Trace, definition
-from sumtoone.shapes.values import Value, shown
+from sumtoone.shapes.values import BOOLEAN, Value, shown
 from sumtoone.shapes.vocabulary import ARITHMETIC, COMPARISONS
 
 # What is only a word of caution; nothing need be wrong.
@@ -189,6 +192,18 @@ def _transposed(node: Node, shapes: tuple[Shape, ...], _: Scene) -> Iterator[Fou
         yield Found("t-nothing", {"shape": shown(shapes[0])}, column)
 
 
+def _columns_of_labels(node: Node, shapes: tuple[Shape, ...], _: Scene) -> Iterator[Found]:
+    """``p[:, y]`` picks all those columns in every row, not one number for each row."""
+    if node.operation != "index" or len(shapes[0]) != 2 or len(node.arguments["index"]) != 2:
+        return
+    rows, labels = shapes[0][0], node.arguments["index"][1]
+    whole = node.arguments["index"][0] == ":" and isinstance(labels, Value) and labels.kind != BOOLEAN
+    if whole and labels.shape == (rows,) and rows > 1 and isinstance(node.tree, ast.Subscript):
+        written_labels = ast.unparse(cast("ast.Tuple", node.tree.slice).elts[1])
+        better = written(f"({node.inputs[0].source})[torch.arange({rows}), {written_labels}]")
+        yield Found("index-columns", {"labels": written_labels, "rows": rows}, (Edit(node.tree, better),))
+
+
 Rule = Callable[[Node, tuple[Shape, ...], Scene], Iterator[Found]]
 
 _RULES: tuple[Rule, ...] = (
@@ -200,4 +215,5 @@ _RULES: tuple[Rule, ...] = (
     _reread,
     _flattened,
     _transposed,
+    _columns_of_labels,
 )
