@@ -314,3 +314,98 @@ def test_what_is_no_tensor_is_named_as_what_it_is() -> None:
     )
     with pytest.raises(SeveralErrors):
         explain("x + y")
+
+
+@pytest.mark.parametrize(
+    ("lines", "shapes", "expected"),
+    [
+        ("torch.tensor([1, 2])[0]", {}, ()),
+        ("torch.tensor([[True, False]]) & torch.tensor([True, False])", {}, (1, 2)),
+        ("torch.tensor(3.0) * x", {"x": (2,)}, (2,)),
+        ("torch.randperm(5)", {}, (5,)),
+        ("torch.eye(3)", {}, (3, 3)),
+        ("torch.eye(3, 4)", {}, (3, 4)),
+        ("torch.zeros(2, -3)", {}, "torch.zeros(2, -3) asks for a negative size."),
+        ("torch.arange(0, 10, 2)", {}, (5,)),
+        ("torch.cat([x.sum(), x])", {"x": (2,)}, "torch.cat([x.sum(), x]): a tensor without axes cannot be put behind"),
+        ("torch.cat([x[:0], x[:0]])", {"x": (2,)}, (0,)),
+        ("torch.where(x.float(), x, 0)", {"x": (2,)}, "torch.where(x.float(), x, 0) does not work here: x.float()"),
+        ("torch.where(x > 0, x, y)", {"x": (2,), "y": (3,)}, "torch.where(x > 0, x, y): y (3,) does not broadcast"),
+        (
+            "x.gather(0, x.float())",
+            {"x": (2,)},
+            "x.gather(0, x.float()): labels are whole numbers (int64), but x.float()",
+        ),
+        ("x @ y.bool()", {"x": (2,), "y": (2,)}, "x @ y.bool() multiplies float by bool;"),
+        ("F.linear(x, w)", {"x": (2, 3), "w": (2, 3, 4)}, "F.linear takes weights of two axes, (outputs, inputs)"),
+        ("F.linear(x.long(), w)", {"x": (2, 3), "w": (4, 3)}, "F.linear(x.long(), w) multiplies int64 by float;"),
+        (
+            "F.linear(x, w, b.long())",
+            {"x": (2, 3), "w": (4, 3), "b": (4,)},
+            "F.linear(x, w, b.long()) multiplies float",
+        ),
+        ("F.linear(x, w, b)", {"x": (2, 3), "w": (3,), "b": (1,)}, "F.linear takes weights of two axes"),
+        ("nn.Linear(3, 4)(x.long())", {"x": (2, 3)}, "nn.Linear(3, 4) does not work here: x.long() holds int64"),
+        ("torch.einsum('ij,jk->ik', x, x.long())", {"x": (3, 3)}, "torch.einsum('ij,jk->ik', x, x.long()) multiplies"),
+        ("torch.einsum('ij,jk', x, x)", {"x": (3, 3)}, (3, 3)),
+        ("len(x.sum())", {"x": (3,)}, "len(x.sum()): a tensor without axes has no length."),
+        ("x.view(len(x.shape), -1)", {"x": (2, 3)}, (2, 3)),
+        ("x.view(x.shape[:])", {"x": (2, 3)}, (2, 3)),
+        ("x.view(-x.shape[0] + 4, x.ndim + 1)", {"x": (2, 3)}, (2, 3)),
+        ("x / 2 ** 0.5 / x.shape[1] ** 0.5", {"x": (2, 3)}, (2, 3)),
+        ("x / (7 % 4 // 2 * +1)", {"x": (2, 3)}, (2, 3)),
+        ("x & y", {"x": (2,), "y": (2,)}, (2,)),
+        ("x.float() & (x > 0)", {"x": (2,)}, "x.float() & (x > 0) does not work here: x.float() holds float"),
+        ("~x", {"x": (2,)}, (2,)),
+        ("~x.float()", {"x": (2,)}, "~x.float() does not work here: x.float() holds float elements."),
+        ("(x > 0) | x.long()", {"x": (2,)}, (2,)),
+        ("(x > 0).square()", {"x": (2,)}, (2,)),
+        ("torch.maximum(x, 2)", {"x": (2,)}, "torch.maximum(x, 2) takes two tensors; a number is none."),
+        ("x.sum().item().exp()", {"x": (2,)}, "x.sum().item().exp() needs a tensor, but x.sum().item() is a number"),
+        ("x.item()", {"x": (2,)}, "x.item() takes the only number out of a tensor, but shape (2,) has 2."),
+        ("x.double().sum().item() * x", {"x": (2,)}, (2,)),
+        ("x.double().exp() + x", {"x": (2,)}, (2,)),
+        ("x.double().sum() + x", {"x": (2,)}, (2,)),
+        ("x.sort()", {"x": (2,)}, UsageError),
+        ("np.max(x, axis=1) + np.any(x, axis=1)", {"x": (3, 2)}, (3,)),
+        ("np.concatenate([x, x], axis=1)", {"x": (3, 2)}, (3, 4)),
+        ("np.random.randn(3, 2)", {}, (3, 2)),
+        ("x[[0, 5]]", {"x": (3, 2)}, "x[[0, 5]]: place 5 is outside axis 0 of size 3."),
+        ("x[:, [1, -2]]", {"x": (3, 2)}, (3, 2)),
+        ("x[x.sum() > 0]", {"x": (3, 2)}, (1, 3, 2)),
+        ("a, b = x; a - b", {"x": (2, 3)}, (3,)),
+        ("a, b = x", {"x": (3, 2)}, "x gives 3 values, but the names are a, b."),
+        ("a: torch.Tensor = x; a.t()", {"x": (3, 2)}, (2, 3)),
+        ("x *= 2", {"x": (3, 2)}, (3, 2)),
+        ("torch.sum(input=x, dim=None)", {"x": (3, 2)}, ()),
+        ("x.type(torch.long).to(torch.bool).cuda()", {"x": (3, 2)}, (3, 2)),
+        ("F.linear(x, w, bias=None)", {"x": (2, 3), "w": (4, 3)}, (2, 4)),
+        (
+            "nn.Linear(in_features=4, out_features=2)(x)",
+            {"x": (2, 3)},
+            "nn.Linear(in_features=4, out_features=2) takes 4",
+        ),
+        ("nn.Sequential(nn.Sequential(nn.Linear(3, 2)), nn.Identity())(x)", {"x": (2, 3)}, (2, 2)),
+        ("nn.MSELoss()(x, x)", {"x": (2, 3)}, ()),
+        ("F.mse_loss(x.long(), x.long())", {"x": (2, 3)}, "F.mse_loss(x.long(), x.long()) does not work here"),
+        ("F.cross_entropy(x.long(), y)", {"x": (2, 3), "y": (2,)}, "F.cross_entropy(x.long(), y) does not work here"),
+        ("F.cross_entropy(x, y.T)", {"x": (4, 3), "y": (3, 4)}, ()),
+        ("x.exp()\nx = x.view(3, 3)", {"x": (2, 3)}, "x.view(3, 3) needs 9 elements, but shape (2, 3) has 6."),
+        ("-x.sum(dim=0).log().sum().mean()", {"x": (2, 3)}, ()),
+        ("(x - y.logsumexp(dim=1, keepdim=True)).exp()", {"x": (2, 3), "y": (2, 3)}, (2, 3)),
+        ("x.exp() / (x + 1).sum(dim=1, keepdim=True)", {"x": (2, 3)}, (2, 3)),
+        ("x.T.log_softmax(0).exp()", {"x": (2, 3)}, (3, 2)),
+    ],
+)
+def test_the_corners_of_each_operation(
+    lines: str, shapes: dict[str, tuple[int, ...]], expected: tuple[int, ...] | str | type[UsageError]
+) -> None:
+    if isinstance(expected, type):
+        with pytest.raises(expected):
+            explain(lines, **shapes)
+    elif isinstance(expected, tuple):
+        assert explain(lines, **shapes).shape == expected
+    else:
+        found = explain(lines, **shapes)
+        assert found.error is not None
+        assert found.error.startswith(expected)

@@ -155,8 +155,8 @@ def _sizes(reader: Reader, tree: ast.Call, name: str, value: ast.expr) -> tuple[
         if not isinstance(node, Node) or node.operation not in ("shape", "size", "index"):
             _refuse_argument(tree, name)
         return (node,)
-    entries = [one.value if isinstance(one, ast.Starred) else one for one in value.elts]
-    return tuple(map(reader.whole, entries))
+    spread = {one: reader.read(one.value) for one in value.elts if isinstance(one, ast.Starred)}
+    return tuple(Node("spread", (spread[one],), one) if one in spread else reader.whole(one) for one in value.elts)
 
 
 def _created(reader: Reader, tree: ast.Call, name: str) -> Node:
@@ -246,6 +246,8 @@ def _layer(reader: Reader, tree: ast.Call, name: str) -> Node:
     arguments = {word: _argument(reader, tree, name, kinds.get(word, ""), value) for word, value in given}
     if name == "Linear" and not {"in_features", "out_features"} <= set(arguments):
         _refuse_argument(tree, name, "in_features, out_features")
+    if any(isinstance(one, int) and one < 0 for word, one in arguments.items() if word.endswith("features")):
+        _refuse_argument(tree, name)
     return Node("module", (), tree, {"layer": name, **arguments}, "nn")
 
 

@@ -42,8 +42,13 @@ def indexed(node: Node, value: Value) -> Value:
         raise Fails("index-many", source=node.source, count=taken, shape=shown(value.shape), rank=rank)
     place = index.index("...") if "..." in index else len(index)
     entries = [*index[:place], *[":"] * (rank - taken), *index[place + 1 :]]
+    nodes = node.arguments.get("index_nodes", ())
+    listed = {id(entry): part for entry, part in zip(index, nodes, strict=False) if isinstance(entry, Value)}
     axis = 0
     for entry in entries:
+        for number in listed[id(entry)].arguments.get("numbers", ()) if id(entry) in listed else ():
+            if not -value.shape[axis] <= number < value.shape[axis]:
+                raise Fails("index-range", source=node.source, index=number, axis=axis, size=value.shape[axis])
         if isinstance(entry, int) and not -value.shape[axis] <= entry < value.shape[axis]:
             raise Fails("index-range", source=node.source, index=entry, axis=axis, size=value.shape[axis])
         if isinstance(entry, Slice) and entry.step is not None and entry.step < 1:

@@ -34,6 +34,8 @@ def created(node: Node, inputs: Sequence[Value]) -> Value:
         shape, own = node.arguments["literal"]
         return tensor(shape, kind or own)
     sizes = node.arguments["size"]
+    if maker in ("arange", "randperm", "eye") and not 1 <= len(sizes) <= 3:
+        raise UsageError("explain-argument", given=shortened(node.source), signature=f"{maker}(n)")
     if any(size < 0 for size in sizes) and maker != "arange":
         raise Fails("size-negative", source=node.source)
     if maker == "arange":

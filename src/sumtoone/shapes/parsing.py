@@ -102,6 +102,6 @@ def _statements(tree: ast.stmt, reader: Reader) -> Iterator[Statement]:
 
 def _targets(target: ast.expr) -> tuple[str, ...]:
     names = [one for one in (target.elts if isinstance(target, ast.Tuple) else [target]) if isinstance(one, ast.Name)]
-    if len(names) < (len(target.elts) if isinstance(target, ast.Tuple) else 1):
+    if len(names) < (max(len(target.elts), 2) if isinstance(target, ast.Tuple) else 1):
         refuse(target)
     return tuple(name.id for name in names)

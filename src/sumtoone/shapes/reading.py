@@ -99,7 +99,7 @@ class Reader:
                 case ast.Constant(value=value) if value is ... and "..." not in entries:
                     entries.append("...")
                 case ast.List(elts=elements) if elements and all(map(is_integer, elements)):
-                    entries.append(Node("numbers", (), entry, {"count": len(elements)}))
+                    entries.append(Node("numbers", (), entry, {"numbers": tuple(map(integer, elements))}))
                 case _:
                     entries.append(self.whole(entry))
         return tuple(entries)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,10 +83,13 @@ class _Follower:
         if value.pair:
             whole = replace(value, pair=False)
             several = [whole, replace(whole, kind=INTEGER)]
+        elif value.is_tensor and value.shape[:1] == (len(targets),):
+            several = [Value(value.shape[1:], value.kind, None)] * len(targets)
         else:
             several = [tensor_of(size) for size in value.sizes or ()]
         if len(several) != len(targets):
-            failure = Fails("unpack", source=node.source, count=len(several), names=", ".join(targets))
+            count = value.shape[0] if value.is_tensor and value.shape else len(several)
+            failure = Fails("unpack", source=node.source, count=count, names=", ".join(targets))
             self.fail(node, (), failure)
         for target, one in zip(targets, several, strict=True):
             self.values[target] = one
@@ -108,7 +110,7 @@ class _Follower:
             case "number":
                 return node, tensor_of(node.arguments["value"])
             case "numbers":
-                return node, tensor((node.arguments["count"],), INTEGER)
+                return node, tensor((len(node.arguments["numbers"]),), INTEGER)
         followed = [self.follow(part) for part in node.inputs]
         inner, inputs = tuple(part for part, _ in followed), tuple(value for _, value in followed)
         node = replace(node, inputs=inner, arguments=self.resolved(node))
@@ -160,11 +162,7 @@ class _Follower:
         found: dict[str, Any] = {}
         for name, argument in node.arguments.items():
             if isinstance(argument, tuple) and any(isinstance(one, Node) for one in argument):
-                found[name] = tuple(size for one in argument for size in self.sizes(node, one))
-                if not found[name] and isinstance(node.tree, ast.Call) and isinstance(node.tree.args[-1], ast.Starred):
-                    raise UsageError(
-                        "explain-argument", given=shortened(node.source), signature=f"{node.operation}(size)"
-                    )
+                found[name] = tuple(size for one in argument for size in self.sizes(node, one, len(argument) == 1))
             else:
                 found[name] = self.whole(node, argument) if isinstance(argument, Node) else argument
         return found
@@ -182,12 +180,19 @@ class _Follower:
             nodes.append(part)
         return {"index": tuple(entries), "index_nodes": tuple(nodes)}
 
-    def sizes(self, node: Node, entry: object) -> tuple[int, ...]:
+    def sizes(self, node: Node, entry: object, alone: bool) -> tuple[int, ...]:
+        """Return the sizes that one entry stands for: ``*x.shape``, ``x.shape`` alone, or a number."""
         if not isinstance(entry, Node):
             assert isinstance(entry, int)
             return (entry,)
-        _, value = self.follow(entry)
-        return (self.number(node, value),) if value.sizes is None else value.sizes
+        spread = entry.operation == "spread"
+        _, value = self.follow(entry.inputs[0] if spread else entry)
+        if value.sizes is None and not spread:
+            return (self.number(node, value),)
+        # PyTorch takes no call without any size, and no sizes within sizes.
+        if value.sizes is None or not (spread or alone) or (spread and alone and not value.sizes):
+            raise UsageError("explain-argument", given=shortened(node.source), signature=f"{node.operation}(…)")
+        return value.sizes
 
     def whole(self, node: Node, argument: Any) -> Any:
         return self.number(node, self.follow(argument)[1]) if isinstance(argument, Node) else argument
