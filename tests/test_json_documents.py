@@ -124,6 +124,7 @@ EXPLANATION = {
     "error": "null",
     "warnings": [],
     "suggestions": [],
+    "confirmed": "null",
     "text": "text",
 }
 MISTAKE = {

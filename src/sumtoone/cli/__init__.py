@@ -92,7 +92,7 @@ def _as_meant(words: list[str]) -> list[str]:
         case ["version"]:
             return ["--version"]
         case _:
-            return words
+            return explain.as_meant(words)
 
 
 def _run(words: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,8 @@ _TOGETHER = {
     "--error": ("--error",),
     "--quiz": ("EXPRESSION", "--quiz", "--seed"),
 }
+# More than is explained at once; what lies behind it is not read.
+LARGEST_FILE = 100_000
 
 
 def explain(
@@ -54,18 +57,41 @@ def explain(
 def _explain_shapes(expression: str, given_shapes: list[str], voice: Voice) -> None:
     from sumtoone.shapes import explain as explained
 
+    lines = _lines(expression)
     shapes: dict[str, tuple[int, ...]] = {}
     for given in given_shapes:
         name, sizes = _read_shape(given)
         if name in shapes:
             raise UsageError("explain-shape-twice", name=printable(name, 60))
         shapes[name] = sizes
-    explanation = explained(expression, **shapes)
+    explanation = explained(lines, **shapes)
     voice.emit(explanation.to_json())
     voice.say(explanation.text)
     voice.result(str(explanation.shape or explanation.error))
     if explanation.shape is None:
         raise typer.Exit(1)
+
+
+def as_meant(words: list[str]) -> list[str]:
+    """Return the words with an expression that begins with a minus behind ``--``, so that it is no option.
+
+    >>> as_meant(["explain", "-torch.log(p)", "--shape", "p=64"])
+    ['explain', '--shape', 'p=64', '--', '-torch.log(p)']
+    """
+    if words[:1] != ["explain"] or "--" in words:
+        return words
+    minus = [word for word in words if re.match(r"-[^-]", word) and word not in ("-h", "-q")]
+    return [word for word in words if word not in minus] + (["--", *minus] if minus else [])
+
+
+def _lines(given: str) -> str:
+    """Return an expression, or the lines of the file that it names."""
+    if not given.endswith((".py", ".txt")):
+        return given
+    try:
+        return Path(given).read_bytes()[:LARGEST_FILE].decode("utf-8-sig")
+    except (OSError, ValueError):
+        raise UsageError("explain-file", path=printable(given, 60)) from None
 
 
 def _read_shape(given: str) -> tuple[str, tuple[int, ...]]:
