@@ -141,7 +141,9 @@ def loss(node: Node, x: Value, target: Value) -> Value:
         raise Fails("labels-column" if column else "labels-shape", **fields, wanted=shown(wanted))
     if target.kind != INTEGER and not target.assumed:
         raise Fails("labels-kind", source=node.source, inner=sources["right"], kind=target.kind)
-    return _summed(node, x, wanted)
+    if target.elements and x.shape[int(len(x.shape) > 1)] == 0:
+        raise Fails("empty", source=node.source, shape=shown(x.shape))
+    return _summed(node, x, wanted if len(x.shape) > 1 else ())
 
 
 def _squared(node: Node, x: Value, target: Value) -> Value:
