@@ -226,6 +226,23 @@ def test_several_lines_are_shown_whole() -> None:
     )
 
 
+def test_a_step_that_stands_twice_is_shown_once() -> None:
+    text = explain("torch.exp(x) / torch.exp(x).sum(dim=1, keepdim=True)", x=(64, 10)).text
+    assert [line for line in text.split("\n") if line[:4].strip().rstrip(".").isdigit()] == [
+        " 1. torch.exp(x)",
+        " 2. torch.exp(x).sum(dim=1, keepdim=True)",
+        " 3. torch.exp(x) / torch.exp(x).sum(dim=1, keepdim=True)",
+    ]
+
+
+def test_the_search_for_advice_has_an_end() -> None:
+    """Three faults in the last of many lines, of which two at most are cured together."""
+    lines = ["h = x", *["h = (h - h.mean(dim=1, keepdim=True)).T.T.unsqueeze(0)[0].softmax(dim=1)"] * 28]
+    found = explain("\n".join([*lines, "(h - h.mean(1)) / h.std(1) / h.sum(1)"]), x=(64, 10))
+    assert found.error is not None
+    assert found.error.startswith("h (64, 10) and h.mean(1) (64,) do not broadcast.")
+
+
 def test_a_mask_and_a_number_say_what_they_are() -> None:
     assert (
         "     a mask keeps the entries where it is True: how many depends on its values;\n"
