@@ -368,6 +368,7 @@ def test_what_is_no_tensor_is_named_as_what_it_is() -> None:
             "F.cross_entropy(x[:, :0], y) looks for one element",
         ),
         ("torch.einsum('ij,ij->ij', x > 0, x)", {"x": (2, 3)}, (2, 3)),
+        ("nn.Linear(3, 4)(x.double())", {"x": (2, 3)}, "nn.Linear(3, 4) multiplies float64 by float;"),
         ("nn.Linear(3, 4)(x.long())", {"x": (2, 3)}, "nn.Linear(3, 4) does not work here: x.long() holds int64"),
         ("torch.einsum('ij,jk->ik', x, x.long())", {"x": (3, 3)}, "torch.einsum('ij,jk->ik', x, x.long()) multiplies"),
         ("torch.einsum('ij,jk', x, x)", {"x": (3, 3)}, (3, 3)),

@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from sumtoone.errors import UsageError
 from sumtoone.shapes.nodes import Node, shortened
-from sumtoone.shapes.values import BOOLEAN, FLOATS, Fails, Value, broadcast, checked, made_from, promoted, shown, tensor
+from sumtoone.shapes.values import (
+    BOOLEAN,
+    FLOAT,
+    FLOATS,
+    Fails,
+    Value,
+    broadcast,
+    checked,
+    made_from,
+    promoted,
+    shown,
+    tensor,
+)
 
 
 def matmul(node: Node, left: Value, right: Value) -> Value:
@@ -75,6 +87,8 @@ def layer(node: Node, x: Value) -> Value:
         raise Fails("layer-inner", **fields, takes=takes, receives=receives)
     if x.kind not in FLOATS:
         raise Fails("kind", source=node.source, inner=node.inputs[0].source, kind=x.kind)
+    if x.kind != FLOAT:
+        raise Fails("matmul-kind", source=node.source, left_kind=x.kind, right_kind=FLOAT)
     shape = (*x.shape[:-1], gives)
     return Value(tensor(shape).shape, x.kind, None) if len(shape) > 2 else tensor(shape, x.kind)
 

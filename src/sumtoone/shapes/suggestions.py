@@ -9,9 +9,10 @@ from itertools import islice
 
 from sumtoone.errors import UsageError
 from sumtoone.shapes.edits import Edit, origin, replaced
+from sumtoone.shapes.meant import bias_of, fits
 from sumtoone.shapes.nodes import Program
 from sumtoone.shapes.parsing import program_of
-from sumtoone.shapes.repairs import bias_of, fits, repairs
+from sumtoone.shapes.repairs import repairs
 from sumtoone.shapes.scene import Scene, scene_of
 from sumtoone.shapes.tracing import Step, Trace, trace
 from sumtoone.shapes.traps import WEAK, traps_in
