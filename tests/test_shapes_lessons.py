@@ -410,6 +410,7 @@ def test_what_is_no_tensor_is_named_as_what_it_is() -> None:
             "nn.Linear(in_features=4, out_features=2) takes 4",
         ),
         ("nn.Sequential(nn.Sequential(nn.Linear(3, 2)), nn.Identity())(x)", {"x": (2, 3)}, (2, 2)),
+        ("1 - F.mse_loss(x > 0, x)", {"x": (2, 3)}, ()),
         ("nn.MSELoss()(x, x)", {"x": (2, 3)}, ()),
         ("F.mse_loss(x.long(), x.long())", {"x": (2, 3)}, "F.mse_loss(x.long(), x.long()) does not work here"),
         ("F.cross_entropy(x.long(), y)", {"x": (2, 3), "y": (2,)}, "F.cross_entropy(x.long(), y) does not work here"),

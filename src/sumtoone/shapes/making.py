@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sumtoone.errors import UsageError
 from sumtoone.shapes.nodes import Node, shortened
@@ -155,7 +156,7 @@ def _squared(node: Node, x: Value, target: Value) -> Value:
     kind = promoted(x, target)
     if kind not in FLOATS:
         raise Fails("kind", source=node.source, inner=sources["left"], kind=kind)
-    return _summed(node, x, shape)
+    return _summed(node, replace(x, kind=kind), shape)
 
 
 def _summed(node: Node, x: Value, shape: tuple[int, ...]) -> Value:
