@@ -226,6 +226,23 @@ def test_several_lines_are_shown_whole() -> None:
     )
 
 
+def test_a_step_that_stands_twice_is_shown_once() -> None:
+    text = explain("torch.exp(x) / torch.exp(x).sum(dim=1, keepdim=True)", x=(64, 10)).text
+    assert [line for line in text.split("\n") if line[:4].strip().rstrip(".").isdigit()] == [
+        " 1. torch.exp(x)",
+        " 2. torch.exp(x).sum(dim=1, keepdim=True)",
+        " 3. torch.exp(x) / torch.exp(x).sum(dim=1, keepdim=True)",
+    ]
+
+
+def test_the_search_for_advice_has_an_end() -> None:
+    """Three faults in the last of many lines, of which two at most are cured together."""
+    lines = ["h = x", *["h = (h - h.mean(dim=1, keepdim=True)).T.T.unsqueeze(0)[0].softmax(dim=1)"] * 28]
+    found = explain("\n".join([*lines, "(h - h.mean(1)) / h.std(1) / h.sum(1)"]), x=(64, 10))
+    assert found.error is not None
+    assert found.error.startswith("h (64, 10) and h.mean(1) (64,) do not broadcast.")
+
+
 def test_a_mask_and_a_number_say_what_they_are() -> None:
     assert (
         "     a mask keeps the entries where it is True: how many depends on its values;\n"
@@ -344,7 +361,14 @@ def test_what_is_no_tensor_is_named_as_what_it_is() -> None:
             {"x": (2, 3), "w": (4, 3), "b": (4,)},
             "F.linear(x, w, b.long()) multiplies float",
         ),
-        ("F.linear(x, w, b)", {"x": (2, 3), "w": (3,), "b": (1,)}, "F.linear takes weights of two axes"),
+        ("F.linear(x, w, b)", {"x": (2, 3), "w": (3,), "b": (1,)}, UsageError),
+        (
+            "F.cross_entropy(x[:, :0], y)",
+            {"x": (2, 3), "y": (2,)},
+            "F.cross_entropy(x[:, :0], y) looks for one element",
+        ),
+        ("torch.einsum('ij,ij->ij', x > 0, x)", {"x": (2, 3)}, (2, 3)),
+        ("nn.Linear(3, 4)(x.double())", {"x": (2, 3)}, "nn.Linear(3, 4) multiplies float64 by float;"),
         ("nn.Linear(3, 4)(x.long())", {"x": (2, 3)}, "nn.Linear(3, 4) does not work here: x.long() holds int64"),
         ("torch.einsum('ij,jk->ik', x, x.long())", {"x": (3, 3)}, "torch.einsum('ij,jk->ik', x, x.long()) multiplies"),
         ("torch.einsum('ij,jk', x, x)", {"x": (3, 3)}, (3, 3)),
@@ -386,6 +410,7 @@ def test_what_is_no_tensor_is_named_as_what_it_is() -> None:
             "nn.Linear(in_features=4, out_features=2) takes 4",
         ),
         ("nn.Sequential(nn.Sequential(nn.Linear(3, 2)), nn.Identity())(x)", {"x": (2, 3)}, (2, 2)),
+        ("1 - F.mse_loss(x > 0, x)", {"x": (2, 3)}, ()),
         ("nn.MSELoss()(x, x)", {"x": (2, 3)}, ()),
         ("F.mse_loss(x.long(), x.long())", {"x": (2, 3)}, "F.mse_loss(x.long(), x.long()) does not work here"),
         ("F.cross_entropy(x.long(), y)", {"x": (2, 3), "y": (2,)}, "F.cross_entropy(x.long(), y) does not work here"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from sumtoone.shapes.given import values_of
 from sumtoone.shapes.parsing import parse
 from sumtoone.shapes.scene import scene_of
 from sumtoone.shapes.suggestions import Adviser, Cures, Suggestion
-from sumtoone.shapes.tracing import trace
+from sumtoone.shapes.tracing import Step, trace
 from sumtoone.shapes.traps import WEAK, traps_in
 
 __all__ = ["Explanation", "Suggestion", "explain"]
@@ -129,7 +129,7 @@ def explain(expression: str, /, **shapes: Any) -> Explanation:
     words = None if right is None else drawing.confirmation(*right)
     blocks = [
         drawing.heading(program.source, {name: value for name, value in known.items() if value.module is None}),
-        *(drawing.step_lines(step, number) for number, step in enumerate(followed.steps, start=1)),
+        *(drawing.step_lines(step, number) for number, step in enumerate(_once(followed.steps), start=1)),
         [*wrapped(error, f"{text('explain.error')}: ", "  "), *drawing.instead(cures.suggestions)] if error else [],
         drawing.verdict(followed),
         [] if words is None else wrapped(words, f"{text('explain.right')}: ", "  "),
@@ -138,6 +138,11 @@ def explain(expression: str, /, **shapes: Any) -> Explanation:
     suggestions = (*cures.suggestions, *(one for found in advice for one in found))
     given = {name: value.shape for name, value in known.items() if value.module is None}
     return Explanation(program.source, given, shape, error, warnings, suggestions, words, drawing.joined(blocks))
+
+
+def _once(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps but for those that stand there already: ``torch.exp(x)`` twice in a line is one step."""
+    return list({(step.node.source, step.inputs, step.output): step for step in reversed(steps)}.values())[::-1]
 
 
 def _warning_lines(warning: str) -> list[str]:

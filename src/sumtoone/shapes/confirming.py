@@ -18,7 +18,7 @@ def confirmed(node: Node, scene: Scene) -> tuple[str, dict[str, object]] | None:
         axes = sums_to_one(result, scene)
         if axes == (1,):
             known = "softmax" if result.operation in ("softmax", "exp") else "division"
-            return f"rows-{known}", {"rows": f"{shape[0]:,}", "source": _whole(result)}
+            return f"rows-{known}", {"rows": f"{shape[0]:,}", "source": result.inputs[0].source}
         if logs_sum_to_one(result, scene) == (1,):
             return "log-rows", {"rows": f"{shape[0]:,}"}
         return None
@@ -43,7 +43,3 @@ def _of_answers(node: Node, shape: tuple[int, ...], scene: Scene) -> tuple[str, 
         if compared.operation in COMPARISONS and size is not None and len(size) == 1:
             return "accuracy", {"rows": f"{size[0]:,}"}
     return None
-
-
-def _whole(node: Node) -> str:
-    return definition(node.inputs[0]).source

@@ -9,7 +9,7 @@ from math import isnan
 from sumtoone.language import text
 from sumtoone.language.lines import WIDTH, cells, cut, padded, wrapped
 from sumtoone.shapes.indexing import is_mask
-from sumtoone.shapes.repairs import bias_of
+from sumtoone.shapes.meant import bias_of
 from sumtoone.shapes.rules import reduced_axes
 from sumtoone.shapes.scene import Found, Scene
 from sumtoone.shapes.suggestions import Suggestion

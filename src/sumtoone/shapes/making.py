@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sumtoone.errors import UsageError
 from sumtoone.shapes.nodes import Node, shortened
@@ -141,7 +142,9 @@ def loss(node: Node, x: Value, target: Value) -> Value:
         raise Fails("labels-column" if column else "labels-shape", **fields, wanted=shown(wanted))
     if target.kind != INTEGER and not target.assumed:
         raise Fails("labels-kind", source=node.source, inner=sources["right"], kind=target.kind)
-    return _summed(node, x, wanted)
+    if target.elements and x.shape[int(len(x.shape) > 1)] == 0:
+        raise Fails("empty", source=node.source, shape=shown(x.shape))
+    return _summed(node, x, wanted if len(x.shape) > 1 else ())
 
 
 def _squared(node: Node, x: Value, target: Value) -> Value:
@@ -153,7 +156,7 @@ def _squared(node: Node, x: Value, target: Value) -> Value:
     kind = promoted(x, target)
     if kind not in FLOATS:
         raise Fails("kind", source=node.source, inner=sources["left"], kind=kind)
-    return _summed(node, x, shape)
+    return _summed(node, replace(x, kind=kind), shape)
 
 
 def _summed(node: Node, x: Value, shape: tuple[int, ...]) -> Value:

@@ -6,7 +6,19 @@ from collections.abc import Mapping, Sequence
 
 from sumtoone.errors import UsageError
 from sumtoone.shapes.nodes import Node, shortened
-from sumtoone.shapes.values import BOOLEAN, FLOATS, Fails, Value, broadcast, checked, made_from, shown, tensor
+from sumtoone.shapes.values import (
+    BOOLEAN,
+    FLOAT,
+    FLOATS,
+    Fails,
+    Value,
+    broadcast,
+    checked,
+    made_from,
+    promoted,
+    shown,
+    tensor,
+)
 
 
 def matmul(node: Node, left: Value, right: Value) -> Value:
@@ -48,7 +60,9 @@ def linear(node: Node, inputs: Sequence[Value]) -> Value:
     sources = [part.source for part in node.inputs]
     fields: dict[str, object] = {"left": sources[0], "right": sources[1]}
     fields |= {"left_shape": shown(x.shape), "right_shape": shown(weight.shape)}
-    if len(weight.shape) not in (1, 2) or not x.shape or (bias and len(weight.shape) == 1 and len(x.shape) > 1):
+    if bias and len(weight.shape) == 1 and len(x.shape) > 1:  # PyTorch's own affair
+        raise UsageError("explain-argument", given=shortened(node.source), signature="F.linear(x, weight, bias)")
+    if len(weight.shape) not in (1, 2) or not x.shape:
         raise Fails("linear-rank", **fields)
     if x.shape[-1] != weight.shape[-1]:
         raise Fails("linear-inner", **fields, takes=weight.shape[-1], receives=x.shape[-1])
@@ -73,6 +87,8 @@ def layer(node: Node, x: Value) -> Value:
         raise Fails("layer-inner", **fields, takes=takes, receives=receives)
     if x.kind not in FLOATS:
         raise Fails("kind", source=node.source, inner=node.inputs[0].source, kind=x.kind)
+    if x.kind != FLOAT:
+        raise Fails("matmul-kind", source=node.source, left_kind=x.kind, right_kind=FLOAT)
     shape = (*x.shape[:-1], gives)
     return Value(tensor(shape).shape, x.kind, None) if len(shape) > 2 else tensor(shape, x.kind)
 
@@ -104,9 +120,12 @@ def einsum(node: Node, inputs: Sequence[Value]) -> Value:
         if letter not in sizes or letters.count(letter) > 1:
             raise Fails("einsum-output", equation=equation, letter=letter)
     kinds = {value.kind for value in inputs}
-    if len(kinds) > 1:
+    # PyTorch multiplies matrices where a letter is summed away on both sides, and entries elsewhere.
+    found = [dict(zip(term, value.shape, strict=True)) for term, value in zip(terms, inputs, strict=True)]
+    summed = any(letter not in letters and all(one.get(letter, 1) != 1 for one in found) for letter in sizes)
+    if len(kinds) > 1 and (summed or len(inputs) > 2):
         raise Fails("matmul-kind", source=node.source, left_kind=inputs[0].kind, right_kind=inputs[-1].kind)
-    return checked(Value(tuple(sizes[letter] for letter in letters), inputs[0].kind, None))
+    return checked(Value(tuple(sizes[letter] for letter in letters), promoted(*inputs), None))
 
 
 def takes_and_gives(node: Node, shapes: Mapping[Node, Sequence[tuple[int, ...]]]) -> int | None:

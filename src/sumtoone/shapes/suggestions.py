@@ -9,9 +9,10 @@ from itertools import islice
 
 from sumtoone.errors import UsageError
 from sumtoone.shapes.edits import Edit, origin, replaced
+from sumtoone.shapes.meant import bias_of, fits
 from sumtoone.shapes.nodes import Program
 from sumtoone.shapes.parsing import program_of
-from sumtoone.shapes.repairs import bias_of, fits, repairs
+from sumtoone.shapes.repairs import repairs
 from sumtoone.shapes.scene import Scene, scene_of
 from sumtoone.shapes.tracing import Step, Trace, trace
 from sumtoone.shapes.traps import WEAK, traps_in
@@ -19,6 +20,8 @@ from sumtoone.shapes.values import Value, shown, tensor
 
 MOST_SUGGESTIONS = 3
 MOST_TRIED = 80
+# Steps followed in search of advice for one program: half a second for the longest.
+MOST_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,12 @@ class _Tried:
 
 
 class Adviser:
-    """Tries edits of one program with its values."""
+    """Tries edits of one program with its values, as many as its length allows."""
 
     def __init__(self, program: Program, values: Mapping[str, Value]) -> None:
         self.program = program
         self.values = dict(values)
+        self._steps_left = MOST_STEPS
 
     def cures(self, followed: Trace) -> Cures:
         """Return what could be written instead of the step that fails, the likeliest first."""
@@ -96,6 +100,8 @@ class Adviser:
         self, program: Program, edit: Edit, step: Step | None = None, more: int = 0, scene: Scene | None = None
     ) -> _Tried | None:
         """Return a program with an edit, if it works then; a second fault in the same line is cured as well."""
+        if self._steps_left < 0:
+            return None
         tree = replaced(program.tree, edit)
         assert isinstance(tree, ast.Module)
         try:
@@ -103,6 +109,7 @@ class Adviser:
             followed = trace(other, self.values)
         except UsageError:
             return None
+        self._steps_left -= len(followed.steps)
         if followed.failed is not None:
             if not more or step is None or origin(followed.failed.node.tree) is origin(step.node.tree):
                 return None
