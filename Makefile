@@ -19,10 +19,17 @@ SECONDS ?= 600
 SEEDS ?=
 EXAMPLES ?= 2000
 
-.PHONY: run test fuzz check sanitize bench notebooks docs clean
+# What make lesson opens: the lesson, or what comes after it: make lesson LESSON=next
+LESSON ?= lesson
+JUPYTER ?= $(BIN)/jupyter lab
+
+.PHONY: run lesson test fuzz check sanitize bench notebooks docs clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
+
+lesson: .venv/learning
+	$(JUPYTER) notebooks/$(LESSON).$$($(BIN)/python -c 'from sumtoone.language import language; print(language())').ipynb
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(PYTEST)
@@ -57,6 +64,12 @@ KERNELS := CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/nati
 .venv/installed: pyproject.toml $(CONSTRAINTS) $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[serve,onnx,test,docs]'
+	touch $@
+
+# What a lesson needs, and nothing of what developers need.
+.venv/learning: pyproject.toml $(CONSTRAINTS) $(KERNELS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[learn]'
 	touch $@
 
 .venv-bench/installed: pyproject.toml benchmarks/constraints.txt $(KERNELS)

@@ -1,10 +1,14 @@
 """The ``%%check`` of notebooks: a cell is judged in a confined process, and then run where the learner works.
 
 ``%load_ext sumtoone`` brings it; the names of the lesson (``torch``, ``nn``, ``F``, ``images``) are there for a cell.
+
+Notebooks of the older lesson take the next batch with ``dataiter.next()``, which PyTorch has given up. Nothing of
+PyTorch is changed for them: the cell is read otherwise before it runs.
 """
 
 from __future__ import annotations
 
+import ast
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -68,3 +72,34 @@ def load_ipython_extension(shell: Any) -> None:
 def unload_ipython_extension(shell: Any) -> None:
     """End what :func:`load_ipython_extension` began."""
     shell.sumtoone_check.close()
+
+
+class OldLesson(ast.NodeTransformer):
+    """Reads ``x.next()`` as ``_following(x)``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Return a call as it is meant."""
+        self.generic_visit(node)
+        called = node.func
+        if not isinstance(called, ast.Attribute) or called.attr != "next" or node.args or node.keywords:
+            return node
+        return ast.copy_location(
+            ast.Call(ast.copy_location(ast.Name("_following", ast.Load()), called), [called.value], []), node
+        )
+
+
+def following(iterator: Any) -> Any:
+    """Return what an iterator gives next: its own ``next()`` where it has one, as of old."""
+    return iterator.next() if hasattr(iterator, "next") else next(iterator)
+
+
+def read_old_lesson(shell: Any) -> None:
+    """Read the cells from here on as the older lesson means them."""
+    read_as_written(shell)
+    shell.ast_transformers.append(OldLesson())
+    shell.push({"_following": following}, interactive=False)
+
+
+def read_as_written(shell: Any) -> None:
+    """End what :func:`read_old_lesson` began."""
+    shell.ast_transformers[:] = [each for each in shell.ast_transformers if not isinstance(each, OldLesson)]
