@@ -100,7 +100,12 @@ async def _run(name: str, language: str, work: Path) -> nbformat.NotebookNode:
     plain, content = notebook(name, language), notebook(name, language)
     resources = {"metadata": {"path": str(work)}}
     await NotebookClient(
-        content, timeout=_LONGEST, resources=resources, record_timing=False, coalesce_streams=True
+        content,
+        timeout=_LONGEST,
+        iopub_timeout=_LONGEST,  # where a machine is busy, what a cell printed would be given up after four
+        resources=resources,
+        record_timing=False,
+        coalesce_streams=True,
     ).async_execute()
     content.metadata = plain.metadata
     for cell in content.cells:
