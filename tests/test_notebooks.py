@@ -20,7 +20,6 @@ import nbformat
 import pytest
 
 import sumtoone as s1
-import warm
 from sumtoone.checking.exercises import find
 from sumtoone.language import speaking
 
@@ -323,56 +322,3 @@ def test_make_lesson_opens_the_notebook_of_the_users_language(surroundings: dict
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{opened}\n", "")
     assert (ROOT / opened).exists()
-
-
-# --- notebooks of the older lesson
-
-OLD = """
-from IPython.core.interactiveshell import InteractiveShell
-
-shell = InteractiveShell.instance(colors="nocolor")
-for cell in CELLS:
-    shell.run_cell(cell)
-"""
-
-
-def _old(*cells: str) -> list[str]:
-    """What cells print, one after the other, in one shell."""
-    done = warm.run(OLD.replace("CELLS", repr(cells)), warn="ignore")
-    assert done.returncode == 0, done.stderr
-    return str(done.stdout).splitlines()
-
-
-@pytest.mark.no_cover
-def test_an_old_notebook_runs_with_one_line_changed() -> None:
-    loader = """
-import torch
-from torch.utils.data import DataLoader, TensorDataset
-trainloader = DataLoader(TensorDataset(torch.rand(128, 1, 28, 28), torch.arange(128) % 10), batch_size=64)
-"""
-    batch = """
-dataiter = iter(trainloader)
-images, labels = dataiter.next()
-print(images.shape, labels[:3])
-images, labels = iter(trainloader).next()
-print(labels[:3])
-"""
-    own = """
-class Pages:
-    def next(self):
-        return "the next page"
-    def turn(self, next=1):
-        return self.next()
-print(Pages().next(), Pages().turn(next=2))
-"""
-    shown = _old(
-        "%load_ext sumtoone.helper", loader, batch, own, "print(helper.__name__)", "%unload_ext sumtoone.helper", batch
-    )
-    assert shown[:4] == [
-        "torch.Size([64, 1, 28, 28]) tensor([0, 1, 2])",
-        "tensor([0, 1, 2])",
-        "the next page the next page",
-        "sumtoone.helper",
-    ]
-    # Without the extension a cell is read as Python reads it, and PyTorch's own iterator has never been changed.
-    assert shown[-1] == "AttributeError: '_SingleProcessDataLoaderIter' object has no attribute 'next'"
