@@ -293,6 +293,12 @@ def test_the_next_cells_show_what_their_texts_promise(executed: dict[tuple[str, 
         assert "<table>" in shown["text/html"]
 
 
+def test_a_notebook_that_is_handed_in_holds_its_exercises_and_no_other() -> None:
+    with pytest.raises(s1.UsageError) as caught:
+        s1.check(build.path("next", "en"))
+    assert caught.value.got.endswith(f"which may be: {', '.join(EXERCISES)}")
+
+
 # --- opening them
 
 
