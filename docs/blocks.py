@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -20,11 +21,11 @@ def renewed(page: str, language: str) -> str:
 
 def _ran(block: str, language: str) -> str:
     surroundings = {**os.environ, "SUMTOONE_LANG": language, "COLUMNS": "80"}
-    surroundings["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), surroundings.get("PATH", "")])
     lines = []
     for command in re.findall(r"^\$ (.*)", block, re.M):
-        # The commands are ours, and written for a shell.
-        done = subprocess.run(command, shell=True, env=surroundings, capture_output=True, text=True, check=False)  # noqa: S602
+        # The commands are ours, and written for a shell. The page shows what this interpreter's sumtoone says.
+        own = re.sub("^sumtoone ", lambda _: f"{shlex.quote(sys.executable)} -m sumtoone ", command)
+        done = subprocess.run(own, shell=True, env=surroundings, capture_output=True, text=True, check=False)  # noqa: S602
         lines += [f"$ {command}", *(done.stdout + done.stderr).splitlines()]
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
