@@ -23,7 +23,10 @@ EXAMPLES ?= 2000
 LESSON ?= lesson
 JUPYTER ?= $(BIN)/jupyter lab
 
-.PHONY: run lesson test fuzz check sanitize bench notebooks docs clean
+# What the server is put through: make soak SOAK='--only signals --signals 5'
+SOAK ?=
+
+.PHONY: run lesson test fuzz check sanitize bench soak notebooks fonts docs clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
@@ -53,8 +56,16 @@ bench:
 	$(MAKE) .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(BENCHMARKS)
 
+# Some quarter of an hour: ten times the load, slow and idle clients, SIGTERMs, requests that are none.
+soak: .venv/installed
+	$(BIN)/python -m benchmarks.soak $(SOAK)
+
 notebooks: .venv/installed
 	$(BIN)/python notebooks/build.py
+
+# Needs NanumGothic as Debian's fonts-nanum installs it.
+fonts: .venv/installed
+	$(BIN)/python fonts/build.py
 
 docs: .venv/installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

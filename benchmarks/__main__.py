@@ -16,7 +16,7 @@ from pathlib import Path
 
 # In the order in which they are measured; each is a module here with a function ``measure(rounds, quick)``.
 SECTIONS = (
-    "epoch", "accuracy", "shapes", "inference", "softmax", "judges", "checking", "notebooks", "leaks",
+    "epoch", "accuracy", "shapes", "inference", "softmax", "judges", "checking", "notebooks", "leaks", "serving",
 )  # fmt: skip
 ON_MNIST = {"epoch", "accuracy", "shapes"}
 

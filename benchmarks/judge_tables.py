@@ -23,7 +23,7 @@ def judges_table(record: Mapping[str, Any]) -> str:
                 f"| {_of(judge['right_refused'], kind['right'])} | {_of(judge['stable_refused'], kind['stable'])} "
                 f"| {code} | {_SAID[judge['lesson']]} | {_range(judge['seconds'])} |"
             )
-    return "\n".join([*lines, "", f"Median and range over the attempts; {_where(record)}"])
+    return "\n".join([*lines, "", f"Median and range over the attempts; {where(record)}"])
 
 
 def notebooks_table(record: Mapping[str, Any]) -> str:
@@ -39,7 +39,7 @@ def notebooks_table(record: Mapping[str, Any]) -> str:
         for name, one in record["contenders"].items()
     ]
     return "\n".join(
-        [*lines, "", f"{_rounds(record)}, ours before each of the others; times: to the run before; {_where(record)}"]
+        [*lines, "", f"{_rounds(record)}, ours before each of the others; times: to the run before; {where(record)}"]
     )
 
 
@@ -61,7 +61,7 @@ def checking_table(record: Mapping[str, Any]) -> str:
             *lines,
             "",
             f"One submission: median and quartiles over {cost['submissions']} attempts. Batches, in brackets the "
-            f"processor's seconds: {_rounds(record).lower()}; {_where(record)}",
+            f"processor's seconds: {_rounds(record).lower()}; {where(record)}",
         ]
     )
 
@@ -75,7 +75,7 @@ def leaks_table(record: Mapping[str, Any]) -> str:
             lines.append(
                 f"| MiB of the {whose} at {level}: when warm, at the end | {seen['warm']:.1f}, {seen['end']:.1f} |"
             )
-    return "\n".join([*lines, "", f"In {record['seconds'] / 60:.0f} minutes; {_where(record)}"])
+    return "\n".join([*lines, "", f"In {record['seconds'] / 60:.0f} minutes; {where(record)}"])
 
 
 def _batch(figures: Mapping[str, Any] | None) -> str:
@@ -97,7 +97,7 @@ def _range(figures: Mapping[str, float] | None, digits: int = 2) -> str:
     return median if least == most else f"{median} ({least} – {most})"
 
 
-def _where(record: Mapping[str, Any]) -> str:
+def where(record: Mapping[str, Any]) -> str:
     """Return what was measured, where, how busy the machine was, and who was missing and why."""
     where = record["machine"]
     versions = ", ".join(f"{name} {number}" for name, number in where["versions"].items() if number != "-")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks import judge_tables, picture
+from benchmarks import judge_tables, picture, serving_tables
 from benchmarks.protocol import RECORDS
 
 ROOT = Path(__file__).parent.parent
@@ -179,6 +179,7 @@ TABLES = {
     "checking": judge_tables.checking_table,
     "notebooks": judge_tables.notebooks_table,
     "leaks": judge_tables.leaks_table,
+    "serving": serving_tables.serving_table,
 }
 
 
@@ -193,7 +194,7 @@ _RATIOS = {
     "ko": (
         "PyTorch 즉시 실행보다 몇 배 빠른지: 중앙값 (범위)",
         "클래스 열 개의 softmax",
-        "784-128-64-10의 한 에포크, 배치 64",
+        "784-128-64-10의 한 에폭, 배치 64",
         "이미지 한 장의 확률",
         "MNIST 98 %까지의 학습",
     ),

@@ -119,6 +119,9 @@ def _tidy(output: nbformat.NotebookNode) -> None:
     if output.output_type == "error":
         # The frames of a traceback name this machine's folders.
         output.traceback = [f"{output.ename}: {output.evalue}"]
+    elif output.output_type == "stream":
+        # The build of PyTorch stands behind its version.
+        output.text = re.sub(r"(?<=\d)\+(cpu|cu\d+)\b", "", output.text)
     elif "image/png" in output.get("data", {}):
         output.data["image/png"] = _small(output.data["image/png"])
         output.metadata = {}

@@ -27,7 +27,10 @@ def chromium() -> Iterator[Browser]:
     if found is None:
         assert not os.environ.get("CI"), "Chromium is not installed"
         pytest.skip("needs Chromium: apt install chromium")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
+
+    # A machine with more to do than draw a page is no fault of the page.
+    expect.set_options(timeout=30_000)
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(_OPTIONS))

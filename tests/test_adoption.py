@@ -944,7 +944,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str, str]] = {
     "raises": (
         lambda: _seq(nn.Linear(5, 3)),
         "adopt-raises",
-        "RuntimeError: mat1 and mat2 shapes cannot be multiplied (6x12 and 5x3)",
+        "Sequential[0] takes 5, receives 12 numbers for each row "
+        "(mat1 and mat2 shapes cannot be multiplied (6x12 and 5x3))",
     ),
     "raises on purpose": (_with(lambda m, x: 1 / 0), "adopt-raises", "ZeroDivisionError: division by zero"),
     "tuple": (_with(lambda m, x: (m.fc1(x), m.fc1(x))), "adopt-output", "tuple"),

@@ -200,7 +200,7 @@ def test_what_is_not_a_section_is_refused() -> None:
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "python -m benchmarks: error: there is no speed; there are epoch, accuracy, shapes, inference, softmax, "
-        "judges, checking, notebooks, leaks"
+        "judges, checking, notebooks, leaks, serving"
     )
 
 

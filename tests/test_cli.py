@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("verb", ["", "data", *VERBS])
 def test_help_is_in_the_language_asked_for(verb: str, language: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*verb.split(), "--help", "--lang", language]) == 0 or main([*verb.split(), "--help"]) == 0
+    capsys.readouterr()
     main(["--lang", language, *verb.split(), "--help"])
     shown = capsys.readouterr().out
     texts = entries(language)
@@ -36,6 +38,9 @@ def test_help_is_in_the_language_asked_for(verb: str, language: str, capsys: pyt
     words = texts["cli." + ".".join([*verb.split(), "help"])]
     assert " ".join(words.split()) in " ".join(shown.split())
     assert max(map(len, shown.splitlines())) <= 80
+    placeholders = ["[OPTIONS]", "COMMAND", "[ARGS]", "<int>", "<float>", "<str>"]
+    assert language == "en" or not [word for word in placeholders if word in shown]
+    assert not re.search(r"<(list|int range|float range)", shown)
     # No help text is left as its key.
     assert "cli." not in shown
 
@@ -110,7 +115,7 @@ def test_wrong_usage_exits_2_with_what_to_do(
 def test_usage_errors_speak_korean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--epoch", "3", "--lang", "ko"]) == 2
     assert capsys.readouterr().err == (
-        "sumtoone: 그런 동작이나 옵션은 없습니다 [word-unknown]\n"
+        "sumtoone: 그런 명령이나 옵션은 없습니다 [word-unknown]\n"
         "  기대한 것: 'sumtoone train --help'에 나오는 것 가운데 하나\n"
         "  받은 것: --epoch\n"
         "  해 볼 것: 혹시 --epochs를 뜻하셨나요?\n"

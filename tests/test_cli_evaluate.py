@@ -207,7 +207,7 @@ def test_other_data_is_judged_by_the_names_of_its_classes(tmp_path: Path, run: P
         "  Its rows may have been among the rows trained on.\n"
     )
     assert said(capsys, "evaluate", run, other, "--json", "--quiet", "--lang", "ko")[2] == (
-        f"알림: 실행이 학습한 데이터가 아닙니다. other.npz의 지문은 {found}…, 실행의 데이터의 지문은 {stored}…입니다.\n"
+        f"알림: 학습한 데이터와 다릅니다. other.npz의 지문은 {found}…, 학습한 데이터의 지문은 {stored}…입니다.\n"
         "  평가하는 행이 학습에 쓰였을 수 있습니다.\n"
     )
 
@@ -230,10 +230,10 @@ def test_classes_that_the_run_does_not_know(tmp_path: Path, run: Path, capsys: C
     )
     assert refusal(capsys, "evaluate", run, other, "--lang", "ko") == (
         3,
-        "sumtoone: 데이터셋에 실행이 모르는 클래스가 있습니다 [evaluate-classes]\n"
+        "sumtoone: 데이터셋에 학습할 때 없던 클래스가 있습니다 [evaluate-classes]\n"
         "  기대한 것: ant, bee, cow 가운데의 클래스\n"
         "  받은 것: dog, eel\n"
-        "  해 볼 것: 실행의 클래스를 가진 데이터로 평가하거나 이 데이터셋으로 실행을 학습하세요\n",
+        "  해 볼 것: 학습할 때와 같은 클래스의 데이터로 평가하거나, 이 데이터셋으로 다시 학습하세요\n",
     )
 
 
@@ -257,10 +257,10 @@ def test_values_of_another_scale(tmp_path: Path, run: Path, capsys: Captured) ->
     )
     assert refusal(capsys, "evaluate", run, other, "--lang", "ko") == (
         3,
-        "sumtoone: 데이터셋 값의 척도가 실행이 학습한 값과 다릅니다 [evaluate-scale]\n"
+        "sumtoone: 데이터셋 값의 범위가 학습할 때와 다릅니다 [evaluate-scale]\n"
         "  기대한 것: 0부터 255까지의 uint8 픽셀\n"
         "  받은 것: 부동소수점 값\n"
-        "  해 볼 것: x를 실행의 데이터셋처럼 저장하거나 이 데이터셋으로 실행을 학습하세요\n",
+        "  해 볼 것: x를 학습할 때의 데이터셋처럼 저장하거나, 이 데이터셋으로 다시 학습하세요\n",
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from sumtoone.cli import main
 from sumtoone.language import speaking
+from sumtoone.language.display import printable
 from sumtoone.shapes import explain
 
 
@@ -81,6 +83,42 @@ def test_wrong_usage_exits_2(arguments: list[str], code: str, capsys: pytest.Cap
     shown = capsys.readouterr()
     assert json.loads(shown.out)["error"]["code"] == code
     assert shown.err.startswith("sumtoone: ")
+
+
+def test_an_expression_may_begin_with_a_minus(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (
+        ["-torch.log(p).sum(dim=1)", "--shape", "p=64,10"],
+        ["--shape", "p=64,10", "-torch.log(p).sum(dim=1)"],
+    ):
+        assert main(["explain", *words, "-q"]) == 0
+        assert capsys.readouterr().out == "(64,)\n"
+    assert main(["explain", "-q", "--shape", "p=64,10", "--", "-p"]) == 0
+    assert capsys.readouterr().out == "(64, 10)\n"
+
+
+def test_the_lines_of_a_file_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lesson = tmp_path / "softmax.py"
+    lesson.write_bytes("\ufeffimport torch\n\n# 소프트맥스\ne = torch.exp(x)\np = e / e.sum(dim=1)\n".encode())
+    assert main(["explain", str(lesson), "--shape", "x=64,10"]) == 1
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (f"{explain('e = torch.exp(x); p = e / e.sum(dim=1)', x=(64, 10))}\n", "")
+    assert "    p = e / e.sum(dim=1, keepdim=True)" in shown.out
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\xff"])
+def test_a_file_that_cannot_be_read_exits_2(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.py"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["explain", str(path)]) == 2
+    assert capsys.readouterr().err == (
+        "sumtoone: The file could not be read [explain-file]\n"
+        "  expected: a file of Python's lines, in UTF-8\n"
+        f"  got: {printable(path, 60)}\n"
+        "  try: check the path, or write the lines in quotes\n"
+    )
 
 
 def test_the_answer_imports_nothing_heavy() -> None:

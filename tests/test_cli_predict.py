@@ -7,6 +7,7 @@ import json
 import math
 import os
 import subprocess
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -242,7 +243,7 @@ def test_a_run_on_pictures_of_another_scale_takes_no_image(tmp_path: Path, squar
     )
     assert refusal(capsys, "predict", run, square, "--lang", "ko") == (
         3,
-        "sumtoone: 이 실행은 이미지 파일에 없는 척도의 수로 학습했습니다 [predict-scale]\n"
+        "sumtoone: 이 실행은 이미지 파일의 픽셀과 범위가 다른 값으로 학습했습니다 [predict-scale]\n"
         "  기대한 것: 0부터 255까지의 uint8 픽셀로 학습한 실행\n"
         f"  받은 것: {run}: 부동소수점 값\n"
         "  해 볼 것: x를 uint8 픽셀로 저장하고 다시 학습하거나, "
@@ -275,6 +276,19 @@ def test_one_picture_takes_the_name_and_several_take_numbers(tmp_path: Path, squ
     assert sorted(path.name for path in tmp_path.glob("many*")) == ["many-1.svg", "many-3.svg"]
     # The answer, and so the whole picture, is the same for both.
     assert (tmp_path / "many-1.svg").read_bytes() == (tmp_path / "many-3.svg").read_bytes()
+
+
+def test_names_in_hangul_are_drawn_and_one_that_cannot_be_is_told_once(
+    tmp_path: Path, square: Path, capsys: Captured
+) -> None:
+    run = certain(tmp_path / "run", {"고양이": 0.75, "\U00012000": 0.25})
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # as a terminal has it; the tests make errors of them
+        assert main(["predict", str(run), str(square), str(square), "--plot", str(tmp_path / "bars.png")]) == 0
+    said = capsys.readouterr()
+    assert "고양이 (75.0%)" in said.out
+    assert said.err.count("#1 = \U00012000") == 1
+    assert "drawn by their numbers, for want of a font with their letters: #1 = \U00012000\n" in said.err
 
 
 def test_a_picture_that_cannot_be_written_stops_the_verb(tmp_path: Path, square: Path, capsys: Captured) -> None:
@@ -364,5 +378,5 @@ def test_help_in_korean(capsys: Captured) -> None:
     assert main(["predict", "--help", "--lang", "ko"]) == 0
     speak(None)
     words = " ".join(capsys.readouterr().out.split())
-    assert "이미지가 무엇인지 말합니다. 이미지마다 모든 클래스의 확률을 보입니다." in words
+    assert "이미지가 무엇인지 예측하고, 이미지마다 모든 클래스의 확률을 보여 줍니다." in words
     assert "사진이나 그림: PNG, JPEG, BMP, GIF 또는 WebP." in words

@@ -233,11 +233,11 @@ def test_the_seed_decides_the_start_weights_too(table: Path, tmp_path: Path) -> 
 def test_wrong_options_come_together(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--epochs", "0", "--lr", "-1"]) == 2
     assert capsys.readouterr().err == (
-        "sumtoone: --epochs is a whole number [training-count]\n"
+        "sumtoone: --epochs must be a whole number [training-count]\n"
         "  expected: a whole number from 1 to 1,000,000\n"
         "  got: 0\n"
         "  try: choose a whole number from 1 to 1,000,000\n"
-        "--lr is a number of a certain range [number-range]\n"
+        "--lr must be a number of a certain range [number-range]\n"
         "  expected: a finite number x, x > 0\n"
         "  got: -1.0\n"
         "  try: --lr=0.01, or leave it out\n"
@@ -251,7 +251,7 @@ def test_a_variable_of_the_environment_is_no_option(
     monkeypatch.setenv("SUMTOONE_THREADS", "0")
     assert main(["train", "digits", "--network", "784-8-10", "--epochs", "1", "--engine", "plain", "-q"]) == 2
     assert capsys.readouterr().err == (
-        "sumtoone: SUMTOONE_THREADS is a whole number [training-count]\n"
+        "sumtoone: SUMTOONE_THREADS must be a whole number [training-count]\n"
         "  expected: a whole number from 1 to 1,024\n"
         "  got: '0'\n"
         "  try: choose a whole number from 1 to 1,024\n"

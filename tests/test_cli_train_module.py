@@ -278,10 +278,12 @@ def test_another_size_than_the_datas(folder: Path, capsys: pytest.CaptureFixture
     (folder / "wide.py").write_text(NETWORK.replace("(4,", "(9,").replace("MyNetwork", "Wide"))
     code, error = _error(folder, f"{folder / 'wide.py'}:Wide", capsys)
     assert code == 2
-    assert error.splitlines()[:3] == [
+    assert error.splitlines() == [
         "sumtoone: The module raised an error on an input of shape (64, 4) [adopt-raises]",
         "  expected: Wide to take the example input",
-        "  got: RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x4 and 9x5)",
+        "  got: first takes 9, receives 4 numbers for each row "
+        "(wide.py:14: mat1 and mat2 shapes cannot be multiplied (64x4 and 9x5))",
+        "  try: self.first = nn.Linear(4, 5) (or let the layer before it give 9)",
     ]
 
 
@@ -313,6 +315,6 @@ def test_in_a_process_of_its_own_and_in_korean(folder: Path) -> None:
     done = warm.run(None, *words, warn="error", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0] == (
-        "MyNetwork: 4-5-3 (relu). 학습할 때 softmax는 빼 둡니다. "
-        "손실은 로짓을 받으며 소프트맥스를 두 번 적용하면 안 됩니다"
+        "MyNetwork: 4-5-3 (relu). 학습할 때는 softmax를 뺍니다. "
+        "손실 함수는 로짓을 받으며 softmax를 두 번 적용하면 안 됩니다"
     )

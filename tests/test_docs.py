@@ -350,7 +350,7 @@ def test_the_tables_are_made_from_the_records() -> None:
     assert list(map(tables.rendered, tables.PAGES)) == pages
     shown = [re.findall("^<!-- table: (.*) -->$", page, re.M) for page in pages]
     of_training = ["softmax", "epoch", "accuracy", "shapes", "inference"]
-    assert shown == [["ratios"], ["ratios"], [*of_training, "judges", "notebooks", "checking", "leaks"]]
+    assert shown == [["ratios"], ["ratios"], [*of_training, "judges", "notebooks", "checking", "leaks", "serving"]]
     assert tables.PICTURE.read_bytes().startswith(b"\x89PNG")
 
 

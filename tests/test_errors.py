@@ -19,7 +19,7 @@ def _problem(name: str = "epochs") -> UsageError:
 
 def test_an_error_says_what_was_expected_what_came_and_what_to_do() -> None:
     assert str(_problem()) == (
-        "epochs is a whole number [training-count]\n"
+        "epochs must be a whole number [training-count]\n"
         "  expected: a whole number from 1 to 9\n"
         "  got: 0\n"
         "  try: choose a whole number from 1 to 9"

@@ -256,7 +256,7 @@ def test_the_table_lines_up_in_both_languages() -> None:
                 "정확도                          1.0000",
                 "균형 정확도                     1.0000",
                 "매크로 F1                       1.0000",
-                "음의 로그 가능도 (nat)          0.2877",
+                "음의 로그 우도 (nat)            0.2877",
                 "브라이어 점수                   0.1250",
                 "기대 보정 오차                  0.2500",
                 "가장 많은 클래스 고양이의 비율  1.0000",
@@ -401,7 +401,7 @@ MISTAKES = {
         message(
             UsageError,
             "evaluation-batch-size",
-            "The batch size is a positive whole number",
+            "The batch size must be a positive whole number",
             "1 or more rows at once",
             "0",
             "leave batch_size out, or write batch_size=4096",
@@ -485,7 +485,7 @@ MISTAKES = {
         message(
             DtypeError,
             "evaluation-probabilities-dtype",
-            "Probabilities are numbers",
+            "Probabilities must be numbers",
             "floating-point values of shape (N, K)",
             "<U1",
             "give the output of softmax, or of run.probabilities(inputs)",
@@ -496,7 +496,7 @@ MISTAKES = {
         message(
             DtypeError,
             "evaluation-labels-dtype",
-            "Labels are whole numbers",
+            "Labels must be whole numbers",
             "integers of shape (N,)",
             "float64",
             "number the classes from 0 and give each row its number, for instance labels.long()",

@@ -594,7 +594,7 @@ def test_a_reduction_that_is_none() -> None:
 @pytest.mark.parametrize("smoothing", [-0.1, 1.5, NAN, "much", True, None])
 def test_a_smoothing_that_is_no_share(smoothing: object) -> None:
     assert complaint(UsageError, lambda: cross_entropy(rows(), labels(), label_smoothing=smoothing)) == (
-        "label_smoothing is a number of a certain range [number-range]\n"
+        "label_smoothing must be a number of a certain range [number-range]\n"
         "  expected: a finite number x, 0 <= x <= 1\n"
         f"  got: {smoothing!r}\n"
         "  try: label_smoothing=0.1, or leave it out"

@@ -350,9 +350,9 @@ def test_images_that_were_not_flattened_are_explained() -> None:
         error,
         "The network cannot take these rows",
         "a forward that takes inputs of shape (64, 1, 28, 28)",
-        "mat1 and mat2 shapes cannot be multiplied (1792x28 and 784x128)",
-        "print x.shape in forward; x.view(x.shape[0], -1) flattens images before the first linear layer, "
-        "which takes (N, D)",
+        "fc1 takes 784 numbers for each row, but what it receives is not flattened: rows of 28 "
+        "(mat1 and mat2 shapes cannot be multiplied (1792x28 and 784x128))",
+        "x = x.view(x.shape[0], -1) (before fc1: each image becomes a row)",
     )
 
 

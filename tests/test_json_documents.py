@@ -103,7 +103,18 @@ CHECKED = {
     ],
     "counts": {"wrong-axis": "whole"},
 }
+# What a server says when it is ready; ``test_cli_serve`` holds it to that.
+READY = {"event": "text", "url": "text", "model": "text", "pid": "whole"}
 EXPORTED = {"written": "text", "format": "text", "bytes": "whole", "difference": "number"}
+TRACEBACK = """\
+Traceback (most recent call last):
+  File "net.py", line 9, in forward
+    return self.fc2(x)
+           ^^^^^^^^^^^
+  File "/usr/lib/python3.11/site-packages/torch/nn/modules/linear.py", line 134, in forward
+    return F.linear(input, self.weight, self.bias)
+RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x128 and 64x10)
+"""
 EXERCISE = {"name": "text", "title": "text"}
 STATE = {"exercise": "text", "state": "text", "code": "null", "files": []}
 EXPLANATION = {
@@ -113,6 +124,25 @@ EXPLANATION = {
     "error": "null",
     "warnings": [],
     "suggestions": [],
+    "confirmed": "null",
+    "text": "text",
+}
+MISTAKE = {
+    "code": "text",
+    "kind": "text",
+    "message": "text",
+    "place": {"file": "text", "line": "whole", "function": "text", "source": "text"},
+    "layer": "text",
+    "what": "text",
+    "instead": ["text"],
+    "text": "text",
+}
+QUESTION = {
+    "kind": "text",
+    "level": "whole",
+    "expression": "text",
+    "shapes": {"x": ["whole"]},
+    "answer": ["whole"],
     "text": "text",
 }
 
@@ -162,6 +192,7 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
     "export to what is there": (["export", "run", "--format", "onnx", "--out", "run"], 2, [{"error": ERROR}]),
     "check": (["check", "softmax.py"], 1, [CHECKED]),
     "check --list": (["check", "--list"], 0, [{"exercises": [EXERCISE]}]),
+    "serve what is not there": (["serve", "none", "--port", "0"], 3, [{"error": ERROR}]),
     "check --new": (["check", "--new", "linear"], 0, [{"written": "text", "kept": "null"}]),
     "check --status": (["check", "--status", "run"], 0, [{"status": [STATE]}]),
     "explain": (["explain", "a / b", "--shape", "a=64,10", "--shape", "b=64,1"], 0, [EXPLANATION]),
@@ -175,6 +206,13 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
         0,
         [{**EXPLANATION, "warnings": ["text"], "suggestions": [{"line": "text", "shape": ["whole"]}]}],
     ),
+    "explain --error": (["explain", "--error", "traceback.txt"], 0, [MISTAKE]),
+    "explain --error, a message that is not known": (
+        ["explain", "--error", "unknown.txt"],
+        1,
+        [{**MISTAKE, "code": "null", "place": "null", "layer": "null", "what": "null", "instead": []}],
+    ),
+    "explain --quiz": (["explain", "--quiz", "1", "--seed", "2"], 0, [{"seed": "whole", "questions": [QUESTION]}]),
     "data fetch": (
         ["data", "fetch", "digits"],
         0,
@@ -218,6 +256,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "rows.csv").write_text("a,b,label\n" + "".join(rows))
     softmax = "import torch\nx = nothing\ndef softmax(x):\n    return torch.exp(x) / torch.exp(x).sum(dim=0)\n"
     (place / "softmax.py").write_text(softmax)
+    (place / "traceback.txt").write_text(TRACEBACK)
+    (place / "unknown.txt").write_text("ValueError: something else\n")
     (place / "few.csv").write_text("a,b,label\n" + "".join(rows[:4]))
     assert main(["train", str(place / "images.npz"), "--epochs", "1", "--out", str(place / "run"), "-q"]) == 0
     return place
@@ -280,12 +320,15 @@ def test_the_documentation_describes_every_document() -> None:
         JUDGED,
         DOCUMENTS["predict"][2][0],
         EXPORTED,
+        READY,
         CHECKED,
         EXERCISE,
         DOCUMENTS["check --new"][2][0],
         STATE,
         EXPLANATION,
         {"line": "text", "shape": ["whole"]},
+        MISTAKE,
+        {"seed": "whole", "questions": [QUESTION]},
         BUILT_IN,
         DOCUMENTS["data fetch"][2][0],
         DESCRIPTION,

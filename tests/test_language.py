@@ -154,39 +154,6 @@ def test_speak_lasts_until_taken_back() -> None:
     assert language() == "en"
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("정확도", "정확도는"),
-        ("손실", "손실은"),
-        ("relu", "relu는"),
-        ("momentum", "momentum은"),
-        ("10", "10은"),
-        ("2", "2는"),
-        ("b", "b는"),
-        ("N", "N은"),
-        ("batch", "batch는"),
-        ("web", "web은"),
-        ("(64, 10)", "(64, 10)은"),
-        ("'a'", "'a'는"),
-        ("…", "…는"),
-    ],
-)
-def test_korean_particles_follow_the_sound(name: str, expected: str) -> None:
-    from sumtoone.language import _with_particles
-
-    assert _with_particles(f"{name}(은/는)") == expected
-
-
-@pytest.mark.parametrize(
-    ("word", "expected"), [("서울", "서울로"), ("집", "집으로"), ("학교", "학교로"), ("1", "1로"), ("10", "10으로")]
-)
-def test_direction_particle_knows_final_rieul(word: str, expected: str) -> None:
-    from sumtoone.language import _with_particles
-
-    assert _with_particles(f"{word}(으로/로)") == expected
-
-
 def test_a_missing_field_is_a_defect() -> None:
     with pytest.raises(KeyError):
         text("error.several.message")

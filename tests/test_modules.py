@@ -22,7 +22,10 @@ DATASET = make_dataset()
 ROWS = DATASET.test.inputs
 
 _WHOLE = "data = sumtoone.load('digits'), or Dataset.from_arrays(x, y), whole and not one of its splits"
-_NO_FORWARD = 'Module [Module] is missing the required "forward" function'
+_NO_FORWARD = (
+    "Module has no forward. It is written with another name, or is not indented into the class "
+    '(Module [Module] is missing the required "forward" function)'
+)
 _STRIDED = "torch.strided"
 _FROZEN = "all of whose parameters are frozen, or which has none"
 

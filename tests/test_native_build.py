@@ -70,7 +70,7 @@ def test_an_instruction_set_that_is_none() -> None:
     )
     status, output, complaint = sumtoone("--version", "--verbose", SUMTOONE_SIMD="baselin", SUMTOONE_LANG="ko")
     assert (status, output) == (2, f"sumtoone {__version__}\n")
-    assert complaint.startswith("sumtoone: SUMTOONE_SIMD는 이 값이 될 수 없습니다 [choice]\n")
+    assert complaint.startswith("sumtoone: SUMTOONE_SIMD에 쓸 수 없는 값입니다 [choice]\n")
     assert "baselin" in complaint
     code = (
         "import torch, sumtoone\ntry: sumtoone.softmax(torch.ones(2))\nexcept sumtoone.UsageError as e: print(e.code)"
@@ -175,6 +175,7 @@ def test_a_wheel_holds_no_sources_of_the_kernels(tmp_path: Path) -> None:
     subprocess.run(command, capture_output=True, check=True, env=environment)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
+    assert {"sumtoone/plots/fonts/hangul.ttf", "sumtoone/plots/fonts/OFL.txt"} <= set(names)
     assert "sumtoone/native/__init__.py" in names
     assert "sumtoone/language/ko.toml" in names
     assert not [name for name in names if name.endswith((".cpp", ".h"))]

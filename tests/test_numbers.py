@@ -113,7 +113,7 @@ def test_a_seed_that_is_none_in_full(seed: object) -> None:
     with pytest.raises(UsageError) as caught:
         Network("4-2", seed=seed)  # type: ignore[arg-type]
     assert str(caught.value) == (
-        "seed is a whole number [training-count]\n"
+        "seed must be a whole number [training-count]\n"
         "  expected: a whole number from 0 to 9,223,372,036,854,775,807\n"
         f"  got: {seed!r}\n"
         "  try: choose a whole number from 0 to 9,223,372,036,854,775,807"

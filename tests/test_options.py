@@ -33,7 +33,7 @@ def test_options_round_trip_through_json(options: TrainingOptions) -> None:
     assert TrainingOptions.from_json(json.loads(json.dumps(options.to_json()))) == options
 
 
-_RANGE = "is a number of a certain range"
+_RANGE = "must be a number of a certain range"
 _MOMENTUM = (
     "Momentum and Nesterov's step are sgd's",
     "--optimizer sgd with momentum=0.9, or leave momentum and nesterov out",
@@ -43,14 +43,14 @@ _MOMENTUM = (
 @pytest.mark.parametrize(
     ("given", "message", "hint"),
     [
-        ({"epochs": 0}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
-        ({"epochs": 2.0}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
-        ({"epochs": True}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
-        ({"batch_size": -1}, "batch_size is a whole number", "choose a whole number from 1 to 100,000,000"),
-        ({"seed": -1}, "seed is a whole number", "choose a whole number from 0 to 9,223,372,036,854,775,807"),
-        ({"seed": 2**63}, "seed is a whole number", "choose a whole number from 0 to 9,223,372,036,854,775,807"),
-        ({"threads": 0}, "threads is a whole number", "choose a whole number from 1 to 1,024"),
-        ({"early_stopping": 0}, "early_stopping is a whole number", "choose a whole number from 1 to 1,000,000"),
+        ({"epochs": 0}, "epochs must be a whole number", "choose a whole number from 1 to 1,000,000"),
+        ({"epochs": 2.0}, "epochs must be a whole number", "choose a whole number from 1 to 1,000,000"),
+        ({"epochs": True}, "epochs must be a whole number", "choose a whole number from 1 to 1,000,000"),
+        ({"batch_size": -1}, "batch_size must be a whole number", "choose a whole number from 1 to 100,000,000"),
+        ({"seed": -1}, "seed must be a whole number", "choose a whole number from 0 to 9,223,372,036,854,775,807"),
+        ({"seed": 2**63}, "seed must be a whole number", "choose a whole number from 0 to 9,223,372,036,854,775,807"),
+        ({"threads": 0}, "threads must be a whole number", "choose a whole number from 1 to 1,024"),
+        ({"early_stopping": 0}, "early_stopping must be a whole number", "choose a whole number from 1 to 1,000,000"),
         ({"lr": 0}, f"lr {_RANGE}", "lr=0.01, or leave it out"),
         ({"lr": math.nan}, f"lr {_RANGE}", "lr=0.01, or leave it out"),
         ({"lr": "0.1"}, f"lr {_RANGE}", "lr=0.01, or leave it out"),
@@ -69,8 +69,8 @@ _MOMENTUM = (
         ({"nesterov": [[1]]}, "nesterov cannot be this", "nesterov=True"),
         ({"lr": 10**400}, f"lr {_RANGE}", "lr=0.01, or leave it out"),
         ({"weight_decay": 10**400}, f"weight_decay {_RANGE}", "weight_decay=0, or leave it out"),
-        ({"threads": 100_000}, "threads is a whole number", "choose a whole number from 1 to 1,024"),
-        ({"epochs": 10**5000}, "epochs is a whole number", "choose a whole number from 1 to 1,000,000"),
+        ({"threads": 100_000}, "threads must be a whole number", "choose a whole number from 1 to 1,024"),
+        ({"epochs": 10**5000}, "epochs must be a whole number", "choose a whole number from 1 to 1,000,000"),
         ({"optimizer": "adamx"}, "optimizer cannot be this", "did you mean adam?"),
         ({"schedule": "one_cycle"}, "schedule cannot be this", "did you mean one-cycle?"),
         ({"engine": "fast"}, "engine cannot be this", "choose one of auto, plain, fused"),

@@ -316,10 +316,10 @@ def test_a_file_of_another_kind(tmp_path: Path) -> None:
     )
     with speaking("ko"):
         assert str(error) == (
-            "sumtoone이 읽는 이미지가 아닙니다 [image-kind]\n"
+            "sumtoone이 읽을 수 있는 이미지가 아닙니다 [image-kind]\n"
             "  기대한 것: PNG, JPEG, BMP, GIF, WEBP 가운데 하나\n"
             f"  받은 것: {path}\n"
-            "  해 볼 것: 이미지를 PNG나 JPEG로 저장하거나 빼세요"
+            "  해 볼 것: 이미지를 PNG나 JPEG으로 저장하거나 빼세요"
         )
     tiff = encoded(drawing(), "TIFF")
     assert (refusal(tiff).code, refusal(tiff).got) == ("image-kind", "<bytes>")
@@ -433,7 +433,7 @@ def test_what_is_no_image_at_all() -> None:
     )
     with speaking("ko"):
         assert str(caught.value) == (
-            "prepare는 이것을 image로 받지 않습니다 [argument-type]\n"
+            "prepare의 image로 쓸 수 없는 값입니다 [argument-type]\n"
             "  기대한 것: str | Path | bytes | PIL.Image.Image\n"
             "  받은 것: ndarray\n"
             "  해 볼 것: PIL.Image.fromarray(pixels)"

@@ -187,7 +187,7 @@ def test_seeds_that_are_none(dataset: Dataset, seeds: list[Any]) -> None:
     with pytest.raises(UsageError) as caught:
         fit(build(), dataset, seeds=seeds)
     assert str(caught.value) == (
-        "Seeds are different whole numbers [training-seeds]\n"
+        "Seeds must be different whole numbers [training-seeds]\n"
         "  expected: one or more whole numbers from 0, each once\n"
         f"  got: {seeds}\n"
         "  try: seeds=[0, 1, 2]"

@@ -211,7 +211,7 @@ def test_threads_may_come_from_the_environment(dataset: Dataset, monkeypatch: py
     with pytest.raises(UsageError) as caught:
         fit(build(), dataset, epochs=1)
     assert str(caught.value) == (
-        "SUMTOONE_THREADS is a whole number [training-count]\n"
+        "SUMTOONE_THREADS must be a whole number [training-count]\n"
         "  expected: a whole number from 1 to 1,024\n"
         "  got: 'many'\n"
         "  try: choose a whole number from 1 to 1,024"

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sumtoone import plots
+from sumtoone.adoption.failing import reason
 from sumtoone.checking import check, check_classifier
 from sumtoone.data.sources import SOURCES
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, TrainingError, UsageError
@@ -258,8 +259,8 @@ def _forward(net: nn.Module, images: Tensor) -> Tensor:
     except SumtooneError:
         raise
     except (RuntimeError, ValueError, IndexError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ShapeError("module-forward", shape=shape, given=why) from error
+        why, hint = reason(error, text("training.flatten"))
+        raise ShapeError("module-forward", shape=shape, given=why, hint=hint) from error
     if not isinstance(output, Tensor):
         raise DtypeError("helper-output", shape=shape, given=type(output).__name__, rows=len(images))
     if output.shape != images.shape and (output.ndim != 2 or len(output) != len(images)):

@@ -1,6 +1,7 @@
-"""The ``%%check`` of notebooks: a cell is judged in a confined process, and then run where the learner works.
+"""The magics of notebooks: ``%%check`` judges a cell and ``%explain`` explains the last error.
 
-``%load_ext sumtoone`` brings it; the names of the lesson (``torch``, ``nn``, ``F``, ``images``) are there for a cell.
+``%load_ext sumtoone`` brings both. A cell is judged in a confined process, and then run where the learner works; the
+names of the lesson (``torch``, ``nn``, ``F``, ``images``) are there for it.
 
 Notebooks of the older lesson take the next batch with ``dataiter.next()``, which PyTorch has given up. Nothing of
 PyTorch is changed for them: the cell is read otherwise before it runs. Where torchvision is not installed, the little
@@ -65,10 +66,37 @@ def _words(verdict: Verdict) -> str:
     return "\n".join([f"{verdict.exercise or '-'} · {word} ({verdict.code}){place}", verdict.text, *hint, *notes])
 
 
+class ExplainMagic:
+    """Explains the last error of a notebook, with the layer and the shapes that its frames still hold."""
+
+    def __init__(self, shell: Any) -> None:
+        self._shell = shell
+
+    def __call__(self, line: str) -> None:
+        """Print what the last error says, or that there was none."""
+        error = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+        if line.strip():
+            print(text("cli.explain.alone"))
+        elif error is None:
+            print(text("cli.explain.no-last"))
+        elif isinstance(error, SumtooneError):
+            print(error)  # which says it all
+        else:
+            from sumtoone.adoption.failing import explained
+
+            print(explained(error, place=self._place))
+
+    def _place(self, file: str) -> str:
+        """Return a cell's name for the file that IPython keeps it under, and any other file's own."""
+        found = self._shell.compile.format_code_name(file)
+        return file if found is None else str(found[1])
+
+
 def load_ipython_extension(shell: Any) -> None:
-    """Register ``%%check`` with a notebook's shell."""
+    """Register ``%%check`` and ``%explain`` with a notebook's shell."""
     magic = CheckMagic(shell)
     shell.register_magic_function(magic, "cell", "check")
+    shell.register_magic_function(ExplainMagic(shell), "line", "explain")
     shell.sumtoone_check = magic
 
 

@@ -4,6 +4,9 @@ MNIST's digits were cut out, scaled into a box of 20 x 20 pixels with their aspe
 field of 28 x 28 so that their centre of mass is its centre (LeCun, Cortes and Burges, *The MNIST database
 of handwritten digits*, 1998). A network knows digits that look like this and no others: a photo fed in as
 it is would be answered confidently and wrongly.
+
+The page prepares its drawings in JavaScript, pixel for pixel as this module does (``page/static/prepare.js`` and
+``digit.js``): what changes here changes there.
 """
 
 from __future__ import annotations
@@ -236,7 +239,7 @@ def _lighting(grey: Grey) -> Grey:
         # Six by six: small enough that no linear algebra library wakes its threads for it.
         surface = np.linalg.lstsq(weighted @ terms_seen, weighted @ seen, rcond=None)[0]
         weights = 1 / np.maximum(np.abs(seen - terms_seen @ surface), 1)
-    lighting: Grey = (terms * surface).sum(axis=-1, dtype=np.float32)
+    lighting: Grey = (terms * surface).sum(axis=-1).astype(np.float32)
     return lighting
 
 
@@ -276,12 +279,14 @@ def _scaled(cut: Grey, field: tuple[int, int]) -> Grey:
 def _centred(digit: Grey, field: tuple[int, int]) -> NDArray[np.uint8]:
     """Place the digit so that its centre of mass is the field's centre, as far as it stays inside."""
     canvas = np.zeros(field, dtype=np.uint8)
+    # Whole numbers, whose sums are exact: in a symmetric digit the last bit of a float would decide on a whole pixel.
+    pixels = digit.round().astype(np.uint8)
     start = []
     for axis, (side, length) in enumerate(zip(field, digit.shape, strict=True)):
-        profile = digit.sum(axis=1 - axis)
+        profile = pixels.sum(axis=1 - axis, dtype=np.int64)
         centre = float((profile * np.arange(length)).sum() / profile.sum())
         # MNIST's own convention: the pixel of index side / 2, half a pixel past the middle.
         start.append(int(np.clip(round(side / 2 - centre), 0, side - length)))
     top, left = start
-    canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = digit.round()
+    canvas[top : top + digit.shape[0], left : left + digit.shape[1]] = pixels
     return canvas

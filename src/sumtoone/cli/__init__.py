@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumtoone.cli import check, data, evaluate, explain, export, predict, train
+from sumtoone.cli import check, data, evaluate, explain, export, predict, serve, train
 from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, every_letter, on_command_line, warn
 from sumtoone.errors import SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, speak, text
@@ -41,6 +41,7 @@ app.command("train", cls=VerbCommand, help="cli.train.help")(train.train)
 app.command("evaluate", cls=VerbCommand, help="cli.evaluate.help")(evaluate.evaluate)
 app.command("predict", cls=VerbCommand, help="cli.predict.help")(predict.predict)
 app.command("export", cls=VerbCommand, help="cli.export.help")(export.export)
+app.command("serve", cls=VerbCommand, help="cli.serve.help")(serve.serve)
 app.command("check", cls=VerbCommand, help="cli.check.help")(check.check)
 app.command("explain", cls=VerbCommand, help="cli.explain.help")(explain.explain)
 
@@ -91,7 +92,7 @@ def _as_meant(words: list[str]) -> list[str]:
         case ["version"]:
             return ["--version"]
         case _:
-            return words
+            return explain.as_meant(words)
 
 
 def _run(words: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -194,6 +195,25 @@ def _translate(key: str | None) -> str | None:
     return entries(language()).get(key, key) if key else key
 
 
+# What the parser writes in a help where we give no name.
+_PLACEHOLDERS = {
+    "[OPTIONS]": "options",
+    "COMMAND": "command",
+    "[ARGS]...": "rest",
+    "<int range>": "whole",
+    "<int>": "whole",
+    "<float range>": "number",
+    "<float>": "number",
+    "<str>": "string",
+}
+
+
+def _placed(words: str) -> str:
+    for placeholder, key in _PLACEHOLDERS.items():
+        words = words.replace(placeholder, text(f"cli.placeholder.{key}"))
+    return re.sub(r" <list\[\w+\]>", "", words)  # an argument's dots say it already
+
+
 class _HelpInLanguage:
     """Looks keys up, and writes the headings, of a command's help."""
 
@@ -207,7 +227,7 @@ class _HelpInLanguage:
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         pieces = self.collect_usage_pieces(ctx)  # type: ignore[attr-defined]
-        formatter.write_usage(ctx.command_path, " ".join(pieces), prefix=text("cli.common.usage") + " ")
+        formatter.write_usage(ctx.command_path, _placed(" ".join(pieces)), prefix=text("cli.common.usage") + " ")
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
         formatter.write_paragraph()
@@ -223,7 +243,7 @@ class _HelpInLanguage:
             record = parameter.get_help_record(ctx)
             if record is not None:
                 words = (_translate(parameter.help) or "") + _default_note(parameter)
-                (arguments if parameter.param_type_name == "argument" else options).append((record[0], words))
+                (arguments if parameter.param_type_name == "argument" else options).append((_placed(record[0]), words))
         for heading, records in (("arguments", arguments), ("options", options)):
             if records:
                 with formatter.section(text(f"cli.common.{heading}")):

@@ -2,7 +2,7 @@
 
 The texts live in ``en.toml`` and ``ko.toml`` beside this file, under the same keys with the same
 ``{fields}``. Korean texts mark a particle that depends on the word before it as ``(은/는)``,
-``(이/가)``, ``(을/를)``, ``(과/와)`` or ``(으로/로)``; the lookup keeps the right one.
+``(이/가)``, ``(을/를)``, ``(과/와)``, ``(으로/로)`` or ``(이라고/라고)``; the lookup keeps the right one.
 
 Whatever a field holds, a text is safe to print: each field is made :func:`~sumtoone.language.display.printable`.
 """
@@ -19,6 +19,7 @@ from functools import cache
 from importlib.resources import files
 
 from sumtoone.language.display import LONGEST_FIELD, Filling
+from sumtoone.language.particles import with_particles
 
 LANGUAGES = ("en", "ko")
 # A list of names in a summary may be longer than a field of an error; 24 lines of 80 letters are a screen.
@@ -80,7 +81,7 @@ def error_text(code: str, part: str, fields: Mapping[str, object]) -> str:
 def _filled(key: str, fields: Mapping[str, object], longest: int) -> str:
     spoken = language()
     filled = Filling(longest).fill(entries(spoken)[key], fields)
-    return _with_particles(filled) if spoken == "ko" else filled
+    return with_particles(filled) if spoken == "ko" else filled
 
 
 @cache
@@ -96,37 +97,3 @@ def _flatten(table: dict[str, object], prefix: str) -> Iterator[tuple[str, str]]
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, str(value).strip()
-
-
-# What stands before a particle, its closing brackets and quotation marks aside, then the pair to choose from.
-_PAIRS = "은/는|이/가|을/를|과/와|으로/로"
-_PARTICLE = re.compile(rf"(?P<word>[0-9A-Za-z가-힣])(?P<close>[^0-9A-Za-z가-힣\s]*)\((?P<pair>{_PAIRS})\)")
-_UNSEEN_PARTICLE = re.compile(rf"\(({_PAIRS})\)")
-
-# Digits are read 영 일 이 삼 사 오 육 칠 팔 구, a last zero as 십, 백, 천 or 영: all of these end closed.
-_CLOSED_DIGITS = "013678"
-# A Latin word counts as closed where its Korean reading usually ends so: L 엘, M 엠, N 엔, and …k, …p, …t, …b.
-_CLOSED_LETTERS = "lmnkptb"
-# A letter on its own is read by its name: 엘, 엠, 엔, 아르.
-_CLOSED_NAMES = "lmn"
-_RIEUL_ENDINGS = "178lL"
-
-
-def _with_particles(sentence: str) -> str:
-    """Replace each marked pair by the particle that follows the sound before it."""
-    return _UNSEEN_PARTICLE.sub(lambda m: m[1].split("/")[1], _PARTICLE.sub(_choose, sentence))
-
-
-def _choose(match: re.Match[str]) -> str:
-    last, pair = match["word"], match["pair"]
-    if "가" <= last <= "힣":
-        final = (ord(last) - ord("가")) % 28
-        closed, rieul = final > 0, final == 8
-    else:
-        alone = last.isalpha() and not match.string[: match.start()][-1:].isalnum()
-        closed = last.lower() in (_CLOSED_NAMES if alone else _CLOSED_DIGITS + _CLOSED_LETTERS)
-        rieul = last in _RIEUL_ENDINGS
-    after_closed, after_open = pair.split("/")
-    # 으로 turns into 로 after an open syllable and after a final ㄹ.
-    chosen = after_open if not closed or (pair == "으로/로" and rieul) else after_closed
-    return match["word"] + match["close"] + chosen

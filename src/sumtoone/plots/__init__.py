@@ -1,6 +1,6 @@
 """Pictures of data, of training and of judgement: each function returns a matplotlib figure, ``save`` writes it.
 
-Every picture speaks the language in force; where no font with Hangul is installed, Korean gives way to English.
+Every picture speaks the language in force, on every machine: a font with Hangul comes with the package.
 """
 
 from __future__ import annotations

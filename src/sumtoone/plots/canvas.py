@@ -6,8 +6,11 @@ No pyplot: nothing here opens a window, keeps a figure alive or heeds a ``matplo
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +19,19 @@ from matplotlib import font_manager, style
 from matplotlib.figure import Figure
 
 from sumtoone.errors import UsageError
-from sumtoone.language import language, speaking
+from sumtoone.language import language, text
+from sumtoone.language.lines import listed
 from sumtoone.storage import write_atomically
 
 # From the palette of Okabe and Ito 2008, whose colours stay apart under every common colour blindness.
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
 GREY, PALE_GREY, PALE_BLUE = "#6E6E6E", "#BDBDBD", "#D9E8F2"
 
-# The first of these that is installed draws Hangul.
-_HANGUL = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic")
+# Comes with the package, so that a picture in Korean is the same on every machine. fonts/build.py makes it.
+HANGUL = "Sumtoone Hangul"
+_HANGUL_FILE = Path(__file__).parent / "fonts" / "hangul.ttf"
+# The first of these that is installed draws what our own font lacks: rare syllables, Chinese characters.
+_INSTALLED = ("Noto Sans CJK KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic")
 _LONGEST_NAME = 16
 _STYLE = {
     "figure.dpi": 100,
@@ -53,16 +60,28 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw in our own style, and in words that an installed font can show.
+    """Draw in our own style, in fonts that have Latin and Hangul, whatever is installed.
 
     matplotlib keeps its settings in one place for the whole process: draw in one thread at a time.
     """
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    hangul = [family for family in _HANGUL if family in installed][:1]
-    spoken = language() if hangul else "en"
-    families = [*hangul, "DejaVu Sans"] if spoken == "ko" else ["DejaVu Sans", *hangul]
-    with speaking(spoken), style.context(["default", {**_STYLE, "font.family": families}]):
+    with style.context(["default", {**_STYLE, "font.family": _families()}]):
         yield
+
+
+def _families() -> list[str]:
+    """Return the fonts to draw in, the one for the language in force first, and make our own known to matplotlib.
+
+    It stays known: a notebook draws a figure again when all of this is long over. No one else uses its name.
+    """
+    manager = font_manager.fontManager
+    known = {font.name for font in manager.ttflist}
+    if HANGUL not in known:
+        manager.addfont(_HANGUL_FILE)
+        # It is its own bold: matplotlib warns of a weight that it does not find.
+        manager.ttflist.append(replace(manager.ttflist[-1], weight=700))
+    installed = [family for family in _INSTALLED if family in known][:1]
+    own = [HANGUL, "DejaVu Sans"] if language() == "ko" else ["DejaVu Sans", HANGUL]
+    return [*own, *installed]
 
 
 def save(figure: Figure, path: str | Path) -> Path:
@@ -90,12 +109,21 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def readable(classes: Sequence[str]) -> list[str]:
-    """Return class names fit for a picture: long ones cut, and one that no font in use can draw as its number."""
+    """Return class names fit for a picture: long ones cut, ``#3`` for one that no font can draw, with a warning."""
     fonts = [font_manager.get_font(font_manager.findfont(family)) for family in mpl.rcParams["font.family"]]
-    names = []
+    names, undrawable = [], []
     for number, given in enumerate(classes):
         name = " ".join(str(given).split())
-        drawable = all(any(font.get_char_index(ord(letter)) for font in fonts) for letter in name)
-        cut = name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
-        names.append(cut if name and drawable else str(number))
+        if not name or not all(any(font.get_char_index(ord(letter)) for font in fonts) for letter in name):
+            undrawable.append(f"#{number} = {given}")
+            name = f"#{number}"
+        names.append(name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…")
+    if undrawable:
+        _warn_once(text("plots.undrawable", names=listed(undrawable)))
     return names
+
+
+@cache
+def _warn_once(words: str) -> None:
+    """Warn, once in a process: drawing changes the filters of warnings, and Python forgets then what it has said."""
+    warnings.warn(words, stacklevel=3)

@@ -120,5 +120,6 @@ def activation_functions() -> Figure:
         axes.set(title=title, xlabel="x")
         bottom, top = axes.get_ylim()
         axes.set_ylim(bottom, top + 0.4 * (top - bottom))
-        axes.legend(loc="upper left")
+        # On white: the line of x = 0 would run through the words.
+        axes.legend(loc="upper left", frameon=True, framealpha=1.0, edgecolor="none")
     return figure

@@ -93,12 +93,12 @@ def confusion_matrix(report: Report) -> Figure:
 def _commonest(report: Report) -> Figure:
     """Draw the commonest confusions of two classes as bars."""
     found = report.confusions[:MOST_NUMBERED]
-    names = readable([name for pair in found for name in (pair.true, pair.predicted)])
+    names = dict(zip(report.classes, readable(report.classes), strict=True))
     figure = Figure(figsize=(8.0, 1.6 + 0.28 * max(1, len(found))), layout="constrained")
     axes = figure.subplots()
     places = range(len(found))
     axes.barh(places, [pair.count for pair in found], color=BLUE)
-    axes.set_yticks(places, [f"{true} → {predicted}" for true, predicted in zip(names[::2], names[1::2], strict=True)])
+    axes.set_yticks(places, [f"{names[pair.true]} → {names[pair.predicted]}" for pair in found])
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=text("plots.rows"), title=text("plots.confusion", rows=report.rows, accuracy=report.accuracy))
@@ -137,7 +137,8 @@ def reliability_diagram(judged: Report | Reliability) -> Figure:
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel=text("plots.share-right"))
     upper.set_title(text("plots.reliability", ece=reliability.ece))
     upper.yaxis.set_major_formatter(PercentFormatter(1.0))
-    upper.legend(loc="upper left")
+    # Beside no axes but above them both: bars of low confidence stand where a legend inside would lie.
+    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     lower.bar(left, reliability.counts, width, align="edge", color=GREY, edgecolor="white")
     # Nearly all rows of a good network are in the last bin: on a plain scale the others would not show.
     lower.set_yscale("log")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sumtoone.errors import SumtooneError, UsageError, raise_all
+from sumtoone.errors import UsageError
 from sumtoone.language import text
-from sumtoone.language.display import quoted
 from sumtoone.language.lines import wrapped
 from sumtoone.shapes import drawing
-from sumtoone.shapes.parsing import NAMESPACES, names_of, parse, shortened
-from sumtoone.shapes.suggestions import Suggestion, repairs, verified
+from sumtoone.shapes.confirming import confirmed
+from sumtoone.shapes.given import values_of
+from sumtoone.shapes.parsing import parse
+from sumtoone.shapes.scene import scene_of
+from sumtoone.shapes.suggestions import Adviser, Cures, Suggestion
 from sumtoone.shapes.tracing import trace
-from sumtoone.shapes.traps import traps_in
-from sumtoone.shapes.values import LARGEST_AXIS, MOST_AXES
-from sumtoone.specification import did_you_mean, plain_number
+from sumtoone.shapes.traps import WEAK, traps_in
 
 __all__ = ["Explanation", "Suggestion", "explain"]
 
@@ -29,15 +28,17 @@ class Explanation:
     Attributes
     ----------
     expression
-        The expression, its spaces made even.
+        The lines, their spaces made even.
     shape
-        The result's shape, or None where PyTorch raises. For ``max`` and ``min`` along an axis: the values' shape.
+        The last line's shape, or None where PyTorch raises. For ``max`` and ``min`` along an axis: the values' shape.
     error
         Why PyTorch raises, in plain words, or None.
     warnings
         The silent traps: what works, and often gives something else than was meant.
     suggestions
         Lines to write instead, each followed to its own shape: those of the error, then those of the warnings.
+    confirmed
+        What is right about the result, and how that is known, such as that each row sums to one; or None.
     text
         All of it for a terminal, no line wider than 80 cells.
     """
@@ -48,6 +49,7 @@ class Explanation:
     error: str | None
     warnings: tuple[str, ...]
     suggestions: tuple[Suggestion, ...]
+    confirmed: str | None
     text: str
 
     def __str__(self) -> str:
@@ -65,24 +67,27 @@ class Explanation:
             "error": self.error,
             "warnings": list(self.warnings),
             "suggestions": [{"line": one.line, "shape": list(one.shape)} for one in self.suggestions],
+            "confirmed": self.confirmed,
             "text": self.text,
         }
 
 
-def explain(expression: str, /, **shapes: Sequence[int]) -> Explanation:
+def explain(expression: str, /, **shapes: Any) -> Explanation:
     """Explain what an expression does with shapes: how they broadcast, or why they do not and what to write instead.
 
-    Nothing is computed: the expression is read, not run, and tensors are float tensors of which the shape alone
-    is known. Understood are arithmetic, comparisons and ``@``, reductions, softmax and the common elementwise
-    functions, views, and indexing with ``None``, ``:``, ``...`` and whole numbers; as methods, as ``torch.`` and
-    as ``F.`` functions.
+    Nothing is computed: the lines are read, not run. Understood are the lines of a lesson: arithmetic, comparisons and
+    ``@``, reductions, softmax, losses and the common elementwise functions, views, indexing with numbers, slices,
+    masks and tensors, ``cat``, ``stack`` and ``einsum``, dense layers (``nn.Linear(784, 10)(x)``), ``torch.randn`` and
+    its like, ``x.shape[0]``; as methods, as ``torch.``, ``F.``, ``np.`` and ``s1.`` functions; with assignments, and
+    several lines at once.
 
     Parameters
     ----------
     expression
-        Such as ``"a / b"`` or ``"F.softmax(x, dim=1).sum(dim=0)"``.
+        Such as ``"a / b"`` or ``"F.softmax(x, dim=1).sum(dim=0)"``, or several lines.
     shapes
-        The shape of each name: ``a=(64, 10)``, ``c=()`` for a tensor without axes.
+        The shape of each name that the lines do not make themselves: ``a=(64, 10)``, ``c=()`` for a tensor without
+        axes. Or the tensor itself, whose shape and type of element are taken, or a dense ``nn`` module.
 
     Raises
     ------
@@ -97,69 +102,45 @@ def explain(expression: str, /, **shapes: Sequence[int]) -> Explanation:
     >>> found = explain("a / b", a=(64, 10), b=(64,))
     >>> found.shape is None, found.suggestions[0].line
     (True, 'a / b[:, None]')
+    >>> explain("e = torch.exp(x); e / e.sum(dim=1, keepdim=True)", x=(64, 10)).confirmed
+    'each of the 64 rows sums to one: e is divided by its own sum along the row.'
 
     The rules of broadcasting are those of PyTorch's notes on broadcasting semantics.
     """
-    root = parse(expression)
-    known = _checked_shapes(names_of(root), shapes)
-    steps = trace(root, known)
-    failure = steps[-1].failure if steps else None
-    traps = traps_in(root, steps, known)
-    repaired = verified(root, steps[-1].node, repairs(steps[-1]), known) if failure else ()
-    error = drawing.failure_text(failure) if failure else None
-    output = steps[-1].output if steps else None
-    shape = (output.shape if output else None) if steps else known[root.source]
-    warnings = tuple(map(drawing.trap_text, traps))
+    program = parse(expression, shapes)
+    known = values_of(program.names(), shapes)
+    followed = trace(program, known)
+    if followed.value is not None and followed.value.module is not None:
+        raise UsageError("explain-no-tensor")
+    adviser = Adviser(program, known)
+    cures = adviser.cures(followed) if followed.failed else Cures(())
+    traps = traps_in(followed, known)
+    if cures.suggestions:
+        traps = tuple(trap for trap in traps if trap.code in cures.remaining)
+    strong = sum(trap.code not in WEAK for trap in traps)
+    advice = [
+        adviser.bias(*trap.bias) if trap.bias else adviser.better(trap.edits, strong if trap.code not in WEAK else 0)
+        for trap in traps
+    ]
+    error = drawing.failure_text(followed.failed, scene_of(followed, known)) if followed.failed else None
+    shape = None if followed.value is None else followed.value.shape
+    warnings = tuple(map(drawing.trap_text, traps, advice))
+    right = confirmed(followed.node, scene_of(followed, known)) if shape is not None and not strong else None
+    words = None if right is None else drawing.confirmation(*right)
     blocks = [
-        drawing.heading(root, known),
-        *(drawing.step_lines(step, number) for number, step in enumerate(steps, start=1)),
-        [*wrapped(error, f"{text('explain.error')}: ", "  "), *drawing.instead(repaired)] if error else [],
-        drawing.verdict(root, steps, shape),
+        drawing.heading(program.source, {name: value for name, value in known.items() if value.module is None}),
+        *(drawing.step_lines(step, number) for number, step in enumerate(followed.steps, start=1)),
+        [*wrapped(error, f"{text('explain.error')}: ", "  "), *drawing.instead(cures.suggestions)] if error else [],
+        drawing.verdict(followed),
+        [] if words is None else wrapped(words, f"{text('explain.right')}: ", "  "),
         *(_warning_lines(warning) for warning in warnings),
     ]
-    suggestions = (*repaired, *(one for trap in traps for one in trap.suggestions))
-    return Explanation(root.source, known, shape, error, warnings, suggestions, drawing.joined(blocks))
+    suggestions = (*cures.suggestions, *(one for found in advice for one in found))
+    given = {name: value.shape for name, value in known.items() if value.module is None}
+    return Explanation(program.source, given, shape, error, warnings, suggestions, words, drawing.joined(blocks))
 
 
 def _warning_lines(warning: str) -> list[str]:
     words, _, rest = warning.partition(f"\n  {text('explain.instead')}")
     lines = wrapped(words, f"{text('explain.warning')}: ", "  ")
     return [*lines, *(warning[len(words) + 1 :].split("\n") if rest else [])]
-
-
-def _checked_shapes(names: Sequence[str], given: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each name, or raise every complaint about them at once."""
-    problems: list[SumtooneError] = []
-    shapes: dict[str, Sequence[int]] = {}
-    for key, shape in given.items():
-        name = unicodedata.normalize("NFKC", key)  # as Python reads it
-        if name in shapes:
-            problems.append(UsageError("explain-shape-twice", name=shortened(name)))
-        shapes[name] = shape
-    if not names:
-        raise UsageError("explain-no-tensor")
-    for name in names:
-        if name not in shapes:
-            hint = did_you_mean(name, unused) if (unused := [one for one in shapes if one not in names]) else ""
-            hint = hint or text("explain.add-shape", name=name)
-            problems.append(UsageError("explain-shape-missing", name=shortened(name), hint=hint))
-    for name, shape in shapes.items():
-        if name not in names or name in NAMESPACES:
-            listed = shortened(", ".join(names))
-            problems.append(UsageError("explain-shape-unused", name=_named(name), names=listed))
-        elif not _is_shape(shape):
-            given_shape = shortened(quoted(shape))
-            fields = {"largest": f"{LARGEST_AXIS:,}", "limit": MOST_AXES}
-            problems.append(UsageError("explain-shape-value", name=shortened(name), given=given_shape, **fields))
-    raise_all(problems)
-    return {name: tuple(map(plain_number, shapes[name])) for name in names}
-
-
-def _is_shape(shape: object) -> bool:
-    if not isinstance(shape, tuple | list) or len(shape) > MOST_AXES:
-        return False
-    return all(type(size) is int and 0 <= size <= LARGEST_AXIS for size in map(plain_number, shape))
-
-
-def _named(name: str) -> str:
-    return shortened(name if name.isidentifier() else quoted(name))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import isnan
 
 from sumtoone.language import text
 from sumtoone.language.lines import WIDTH, cells, cut, padded, wrapped
-from sumtoone.shapes.parsing import Node
+from sumtoone.shapes.indexing import is_mask
+from sumtoone.shapes.repairs import bias_of
 from sumtoone.shapes.rules import reduced_axes
+from sumtoone.shapes.scene import Found, Scene
 from sumtoone.shapes.suggestions import Suggestion
-from sumtoone.shapes.tracing import Step
-from sumtoone.shapes.traps import Trap
-from sumtoone.shapes.values import Fails, Value, shown
+from sumtoone.shapes.tracing import Step, Trace
+from sumtoone.shapes.values import Value, shown
 from sumtoone.shapes.vocabulary import ARITHMETIC, COMPARISONS, REDUCTIONS
 
 _INDENT = "     "
@@ -20,10 +22,10 @@ _LONGEST_LABEL = 24
 _LONGEST_SOURCE = 40
 
 
-def heading(root: Node, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """Return the expression and the shapes of its tensors."""
-    listed = ", ".join(f"{name} {shown(shape)}" for name, shape in shapes.items())
-    return [*wrapped(root.source), *wrapped(listed, "  ")]
+def heading(source: str, values: Mapping[str, Value]) -> list[str]:
+    """Return the lines and the shapes of their tensors."""
+    listed = ", ".join(f"{name} {shown(value.shape)}" for name, value in values.items())
+    return [*(line for one in source.split("\n") for line in wrapped(one)), *(wrapped(listed, "  ") if listed else [])]
 
 
 def step_lines(step: Step, number: int) -> list[str]:
@@ -33,31 +35,48 @@ def step_lines(step: Step, number: int) -> list[str]:
         return [*lines, *_aligned(step)]
     if step.output is None:
         arrow = " , ".join(map(_shown_value, step.inputs))
-        return [*lines, *wrapped(arrow.replace(" ,", ","), _INDENT)]
-    arrow = f"{', '.join(map(_shown_value, step.inputs))} → {shown(step.output.shape)}"
+        return [*lines, *wrapped(arrow.replace(" ,", ","), _INDENT)] if arrow else lines
+    arrow = f"{', '.join(map(_shown_value, step.inputs))} → {shown(step.output.shape)}".removeprefix(" → ")
     return [*lines, *wrapped(arrow, _INDENT), *(line for note in _notes(step) for line in wrapped(note, _INDENT))]
 
 
-def verdict(root: Node, steps: Sequence[Step], shape: tuple[int, ...] | None) -> list[str]:
+def verdict(followed: Trace) -> list[str]:
     """Return the line that says what comes out."""
-    if shape is None:
+    value = followed.value
+    if value is None:
         return []
-    pair = bool(steps) and steps[-1].output is not None and steps[-1].output.pair
-    return wrapped(text("explain.pair" if pair else "explain.result", shape=shown(shape)))
+    if value.number is not None:
+        number = text("explain.number") if isnan(value.number) else value.number
+        return wrapped(text("explain.result-number", number=number))
+    if value.sizes is not None:
+        return wrapped(text("explain.result-sizes", sizes=shown(value.sizes)))
+    return wrapped(text("explain.pair" if value.pair else "explain.result", shape=shown(value.shape)))
 
 
-def failure_text(failure: Fails) -> str:
+def failure_text(step: Step, scene: Scene) -> str:
     """Return in plain words why PyTorch refuses, on one line."""
+    failure = step.failure
+    assert failure is not None
+    bias = bias_of(step, scene)
+    if bias is not None:
+        shapes = {part.source: value.shape for part, value in zip(step.node.inputs, step.inputs, strict=True)}
+        fields = {"bias": _short(bias.name), "shape": shown(shapes[bias.name]), "outputs": bias.outputs}
+        return text("explain.fails.bias", **fields)
     fields = {name: _short(value) for name, value in failure.fields.items()}
-    if "kind" in fields or "left_kind" in fields:
-        fields.update({name: text(f"explain.kind.{fields[name]}") for name in fields if name.endswith("kind")})
+    fields.update({name: text(f"explain.kind.{one}") for name, one in fields.items() if name.endswith("kind")})
     return text(f"explain.fails.{failure.code}", **fields)
 
 
-def trap_text(trap: Trap) -> str:
+def trap_text(trap: Found, advice: Sequence[Suggestion]) -> str:
     """Return what a trap does and what to write instead, in lines that fit."""
-    words = text(f"explain.trap.{trap.code}", **{name: _short(value) for name, value in trap.fields.items()})
-    return "\n".join([*wrapped(words), *instead(trap.suggestions)])
+    fields = {name: _short(value) for name, value in trap.fields.items()}
+    fields.update({name: text(f"explain.kind.{one}") for name, one in fields.items() if name.endswith("kind")})
+    return "\n".join([*wrapped(text(f"explain.trap.{trap.code}", **fields)), *instead(advice)])
+
+
+def confirmation(code: str, fields: Mapping[str, object]) -> str:
+    """Return what is right about a result, on one line."""
+    return text(f"explain.confirmed.{code}", **{name: _short(value) for name, value in fields.items()})
 
 
 def instead(suggestions: Sequence[Suggestion]) -> list[str]:
@@ -66,8 +85,9 @@ def instead(suggestions: Sequence[Suggestion]) -> list[str]:
         return []
     column = max(cells(suggestion.line) for suggestion in suggestions)
     lines = [f"    {padded(one.line, column)}  # {shown(one.shape)}" for one in suggestions]
-    fitting = [line if cells(line) <= WIDTH else f"    {one}" for line, one in zip(lines, suggestions, strict=True)]
-    return [f"  {text('explain.instead')}", *fitting]
+    pairs = zip(lines, suggestions, strict=True)
+    fitting = [[line] if cells(line) <= WIDTH else wrapped(str(one), "    ", "        ") for line, one in pairs]
+    return [f"  {text('explain.instead')}", *(line for one in fitting for line in one)]
 
 
 def as_html(lines: str, *, failed: bool) -> str:
@@ -86,6 +106,8 @@ def _short(value: object) -> object:
 def _shown_value(value: Value) -> str:
     if value.number is not None:
         return text("explain.number")
+    if value.module is not None or value.sizes is not None:
+        return text("explain.kind.module" if value.sizes is None else "explain.kind.sizes")
     return text("explain.pair-of", shape=shown(value.shape)) if value.pair else shown(value.shape)
 
 
@@ -142,7 +164,7 @@ def _stretches(step: Step, rank: int) -> list[str]:
 
 def _notes(step: Step) -> list[str]:
     """Return what is worth a word about a step that works."""
-    node, shape = step.node, step.inputs[0].shape
+    node, shape = step.node, step.inputs[0].shape if step.inputs else ()
     assert step.output is not None
     if node.operation in REDUCTIONS:
         axes = reduced_axes(node, len(shape))
@@ -154,6 +176,10 @@ def _notes(step: Step) -> list[str]:
         return [text(key, axes=", ".join(map(str, axes)), sizes=", ".join(str(shape[axis]) for axis in axes))]
     if node.operation in ("@", "mm"):
         return [text("explain.inner", size=shape[-1])]
+    if node.operation == "index":
+        entries = zip(node.arguments.get("index_nodes", ()), node.arguments["index"], strict=False)
+        chosen = [one for part, one in entries if isinstance(one, Value) and is_mask(part, one, step.inputs[0])]
+        return [text("explain.mask", most=f"{one.elements:,}") for one in chosen]
     return []
 
 

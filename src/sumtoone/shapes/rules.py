@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from dataclasses import replace
 
-from sumtoone.errors import UsageError
-from sumtoone.shapes.parsing import Node
+from sumtoone.shapes.making import created, gathered, joined, loss, one_hot, where
+from sumtoone.shapes.nodes import Node
+from sumtoone.shapes.products import einsum, layer, linear, matmul
 from sumtoone.shapes.values import (
     BOOLEAN,
+    DOUBLE,
     FLOAT,
+    FLOATS,
     INTEGER,
+    UNKNOWN,
     Fails,
     Value,
     axis_of,
     broadcast,
     made_from,
+    promoted,
     shown,
-    tensor,
-    view_strides,
 )
 from sumtoone.shapes.views import VIEWS
-from sumtoone.shapes.vocabulary import ARITHMETIC, COMPARISONS, ELEMENTWISE, REDUCTIONS, SOFTMAXES
+from sumtoone.shapes.vocabulary import ARITHMETIC, COMPARISONS, ELEMENTWISE, LOGIC, LOSSES, REDUCTIONS, SOFTMAXES
 
-_NEED_FLOAT = ("mean", "std", "var", "norm", *SOFTMAXES)
-_NEED_NUMBERS = ("abs", "relu", "neg", "pos", "argmax", "argmin")
-_MADE_FLOAT = ("exp", "log", "sqrt", "sigmoid", "tanh", "float", "logsumexp")
+_NEED_FLOAT = ("mean", "std", "var", "norm", "dropout", *SOFTMAXES)
+_NEED_NUMBERS = ("abs", "relu", "neg", "pos", "argmax", "argmin", "sign")
+_MADE_FLOAT = ("exp", "log", "sqrt", "sigmoid", "tanh", "logsumexp", "log1p", "log2", "log10", "sin", "cos")
+_MADE = {"float": FLOAT, "double": DOUBLE, "long": INTEGER, "bool": BOOLEAN, "any": BOOLEAN, "all": BOOLEAN}
 _NEED_ELEMENTS = ("max", "min", "argmax", "argmin", "amax", "amin")
 _NO_KEEPDIM_ALONE = ("sum", "mean", "prod", "max", "min")
+_PRODUCTS = ("@", "mm", "bmm", "dot")
+_OVERLAY = (*ARITHMETIC, *COMPARISONS, *LOGIC, "maximum", "minimum")
 
 
 def result(node: Node, inputs: Sequence[Value]) -> Value:
@@ -41,26 +47,56 @@ def result(node: Node, inputs: Sequence[Value]) -> Value:
         If the result is larger than is explained here.
     """
     operation = node.operation
-    if operation in ("values", "indices"):
+    if operation in ("values", "indices") and inputs[0].is_tensor | inputs[0].pair:
         return _member(node, inputs[0], operation)
     if operation == "index" and inputs[0].pair:
         return _place_of_pair(node, inputs[0])
-    for part, value in zip(node.inputs, inputs, strict=True):
+    # A function adds to a number first, and compares with none; a method belongs to a tensor.
+    first = node.form == "" or operation == "where" or (node.form == "torch" and operation in ARITHMETIC)
+    for place, (part, value) in enumerate(zip(node.inputs, inputs, strict=True)):
         if value.pair:
             raise Fails("pair", source=part.source)
-    if operation in ARITHMETIC or operation in COMPARISONS:
-        return _broadcast(node, inputs[0], inputs[1])
-    if operation in ("@", "mm"):
-        return _matmul(node, inputs[0], inputs[1])
+        number = value.number is not None and operation in (*_OVERLAY, *_PRODUCTS, "where") and (place or first)
+        if not value.is_tensor and not number:
+            what = "module" if value.module is not None else "number" if value.sizes is None else "sizes"
+            raise Fails("no-tensor", source=node.source, inner=part.source, what_kind=what)
     if operation in VIEWS:
-        return VIEWS[operation](node, inputs[0])
-    if operation in ("view", "reshape"):
-        return _view(node, inputs[0])
-    kind = _kind(node, inputs[0])
+        return replace(VIEWS[operation](node, inputs[0]), assumed=inputs[0].assumed)
     if operation in REDUCTIONS:
-        return _reduced(node, inputs[0], kind)
-    assert operation in ELEMENTWISE or operation in SOFTMAXES
-    return _elementwise(node, inputs[0], kind)
+        return _reduced(node, inputs[0], _kind(node, inputs[0]))
+    if operation in ELEMENTWISE or operation in SOFTMAXES:
+        return _elementwise(node, inputs[0], _kind(node, inputs[0]))
+    return _of_several(node, inputs)
+
+
+def _of_several(node: Node, inputs: Sequence[Value]) -> Value:
+    """Return what operations of two tensors and more give, and those that make a tensor."""
+    match node.operation:
+        case operation if operation in _OVERLAY:
+            return _broadcast(node, inputs[0], inputs[1])
+        case operation if operation in _PRODUCTS:
+            return matmul(node, inputs[0], inputs[1])
+        case operation if operation in LOSSES:
+            return loss(node, inputs[0], inputs[1])
+        case "create":
+            return created(node, inputs)
+        case "cat" | "stack":
+            return joined(node, inputs)
+        case "linear":
+            return linear(node, inputs)
+        case "layer":
+            return layer(node, inputs[0])
+        case "one_hot":
+            return one_hot(node, inputs[0])
+        case "where":
+            return where(node, inputs)
+        case "gather":
+            return gathered(node, inputs[0], inputs[1])
+        case "item":
+            return _single(node, inputs[0])
+        case _:
+            assert node.operation == "einsum"
+            return einsum(node, inputs)
 
 
 def reduced_axes(node: Node, rank: int) -> tuple[int, ...]:
@@ -77,7 +113,7 @@ def reduced_axes(node: Node, rank: int) -> tuple[int, ...]:
 def chosen_axis(node: Node, rank: int) -> int:
     """Return the axis of a softmax; F.softmax without dim picks one as PyTorch does, by the rank."""
     dim = node.arguments.get("dim")
-    if dim is None and node.form != "F":
+    if dim is None and node.form not in ("F", "nn"):
         raise Fails("dim-missing", source=node.source)
     return axis_of((0 if rank in (0, 1, 3) else 1) if dim is None else dim, rank, node.source)
 
@@ -98,24 +134,35 @@ def _place_of_pair(node: Node, value: Value) -> Value:
     return _member(node, value, ("values", "indices")[index[0]])
 
 
+def _single(node: Node, value: Value) -> Value:
+    if value.elements != 1:
+        raise Fails("item-many", source=node.source, shape=shown(value.shape), elements=f"{value.elements:,}")
+    return Value((), FLOAT if value.kind in FLOATS else value.kind, (), UNKNOWN)
+
+
 def _kind(node: Node, value: Value) -> str:
     """Return the kind of element an operation of one tensor gives."""
     operation = node.operation
-    fits = value.kind == FLOAT or (value.kind == INTEGER and operation not in _NEED_FLOAT)
+    fits = value.kind in FLOATS or (value.kind == INTEGER and operation not in _NEED_FLOAT)
     fits = fits or (operation in SOFTMAXES and value.elements == 0)  # PyTorch returns before it looks
-    if (operation in _NEED_FLOAT or operation in _NEED_NUMBERS) and not fits:
+    needed = operation in _NEED_FLOAT or (operation in _NEED_NUMBERS and node.form != "np")
+    if needed and not fits and node.form != "np":
         raise Fails("kind", source=node.source, inner=node.inputs[0].source, kind=value.kind)
+    if operation == "not" and value.kind in FLOATS and not value.assumed:
+        raise Fails("kind", source=node.source, inner=node.inputs[0].source, kind=value.kind)
+    if operation in _MADE:
+        return _MADE[operation]
     if operation in _MADE_FLOAT:
-        return FLOAT
-    if operation in ("any", "all"):
-        return BOOLEAN
+        return value.kind if value.kind in FLOATS else FLOAT
     if operation in ("argmax", "argmin"):
         return INTEGER
-    if operation in ("sum", "prod") and value.kind == BOOLEAN:
+    if operation in ("sum", "prod", "square") and value.kind == BOOLEAN:
         return INTEGER
+    if operation == "not" and value.assumed:
+        return BOOLEAN
     if operation == "clamp":
         numbers = (node.arguments.get("min"), node.arguments.get("max"))
-        return _promoted(value, *(tensor_of(number) for number in numbers if number is not None))
+        return promoted(value, *(tensor_of(number) for number in numbers if number is not None))
     return value.kind
 
 
@@ -124,20 +171,34 @@ def tensor_of(number: float) -> Value:
     return Value((), FLOAT if isinstance(number, float) else INTEGER, (), number)
 
 
-def _promoted(*values: Value) -> str:
-    return next(kind for kind in (FLOAT, INTEGER, BOOLEAN) if any(value.kind == kind for value in values))
-
-
 def _broadcast(node: Node, left: Value, right: Value) -> Value:
     symbol = node.operation
     shape = broadcast(left.shape, right.shape)
     if shape is None:
         raise Fails("broadcast", **_first_clash(node, left.shape, right.shape))
-    kind = _promoted(left, right)
+    if node.arguments.get("in_place") and shape != left.shape:
+        fields = {"left": node.inputs[0].source, "shape": shown(left.shape), "result": shown(shape)}
+        raise Fails("in-place", source=node.source, **fields)
+    kind = promoted(left, right)
     if symbol in COMPARISONS:
         return made_from(shape, BOOLEAN, left, right)
+    if symbol in LOGIC:
+        return made_from(shape, _logical(node, left, right), left, right)
+    if symbol in ("maximum", "minimum"):
+        if not (left.is_tensor and right.is_tensor):
+            raise Fails("two-tensors", source=node.source)
+        return made_from(shape, kind, left, right)
     _check_arithmetic(node, left, right, kind)
-    return made_from(shape, FLOAT if symbol == "/" else kind, left, right)
+    return made_from(shape, FLOAT if symbol == "/" and kind not in FLOATS else kind, left, right)
+
+
+def _logical(node: Node, left: Value, right: Value) -> str:
+    """Return the kind of element of ``&``, ``|`` and ``^``, which take no floats."""
+    kinds = [value.kind for value in (left, right) if not value.assumed] or [BOOLEAN]
+    for part, value in zip(node.inputs, (left, right), strict=True):
+        if value.kind in FLOATS and not value.assumed:
+            raise Fails("kind", source=node.source, inner=part.source, kind=value.kind)
+    return INTEGER if INTEGER in kinds else BOOLEAN
 
 
 def _check_arithmetic(node: Node, left: Value, right: Value, kind: str) -> None:
@@ -148,7 +209,7 @@ def _check_arithmetic(node: Node, left: Value, right: Value, kind: str) -> None:
         raise Fails("boolean-minus", source=node.source, inner=booleans[0])
     if symbol in ("//", "%", "**") and kind == BOOLEAN:
         raise Fails("kind", source=node.source, inner=booleans[0], kind=kind)
-    if kind != FLOAT and right.number is not None:
+    if kind not in FLOATS and right.number is not None:
         if symbol == "**" and right.number < 0:
             raise Fails("negative-power", source=node.source, inner=node.inputs[0].source)
         if symbol in ("//", "%") and right.number == 0 and left.elements:
@@ -178,8 +239,8 @@ def _elementwise(node: Node, value: Value, kind: str) -> Value:
         chosen_axis(node, len(value.shape))
     if node.operation == "clamp" and not node.arguments:
         raise Fails("clamp-empty", source=node.source)
-    if node.operation == "pos" or (node.operation == "float" and value.kind == FLOAT):
-        return value  # the tensor itself
+    if node.operation == "pos" or (node.operation in _MADE and value.kind == kind):
+        return replace(value, assumed=value.assumed and node.operation == "pos")  # the tensor itself
     return made_from(value.shape, kind, value)
 
 
@@ -188,7 +249,7 @@ def _reduced(node: Node, value: Value, kind: str) -> Value:
     keepdim, dim = node.arguments.get("keepdim"), node.arguments.get("dim")
     if dim is None and operation == "logsumexp":
         raise Fails("dim-missing", source=node.source)
-    if dim is None and keepdim is not None and operation in _NO_KEEPDIM_ALONE:
+    if dim is None and keepdim is not None and operation in _NO_KEEPDIM_ALONE and node.form != "np":
         raise Fails("keepdim-alone", source=node.source)
     axes = reduced_axes(node, rank)
     if operation == "norm" and dim is not None and len(axes) > 2 and "p" not in node.arguments:
@@ -199,72 +260,6 @@ def _reduced(node: Node, value: Value, kind: str) -> Value:
             raise Fails("empty", source=node.source, shape=shown(value.shape))
     sizes = [1 if axis in axes else size for axis, size in enumerate(value.shape) if keepdim or axis not in axes]
     reduced = made_from(sizes, kind, value)
-    if operation in ("max", "min") and dim is not None:
+    if operation in ("max", "min") and dim is not None and node.form != "np":
         return Value(reduced.shape, reduced.kind, reduced.strides, pair=True)
     return reduced
-
-
-def _matmul(node: Node, left: Value, right: Value) -> Value:
-    if left.number is not None or right.number is not None:
-        raise Fails("matmul-number", source=node.source)
-    fields = {
-        "left": node.inputs[0].source,
-        "right": node.inputs[1].source,
-        "left_shape": shown(left.shape),
-        "right_shape": shown(right.shape),
-    }
-    ranks = len(left.shape), len(right.shape)
-    if node.operation == "mm" and ranks != (2, 2):
-        raise Fails("mm-rank", **fields)
-    if 0 in ranks:
-        raise Fails("matmul-scalar", **fields)
-    inner = left.shape[-1], right.shape[max(ranks[1] - 2, 0)]
-    if inner[0] != inner[1]:
-        raise Fails("matmul-inner", **fields, left_size=inner[0], right_size=inner[1])
-    batch = broadcast(left.shape[:-2], right.shape[:-2])
-    if batch is None:
-        raise Fails("matmul-batch", **fields)
-    shape = (*batch, *left.shape[-2:-1], *(right.shape[-1:] if ranks[1] > 1 else ()))
-    # PyTorch returns before it looks at the elements where there are none.
-    empty = 0 in (inner[0], *shape)
-    unseen = empty and ((min(ranks) > 1 and ranks[1] > 2) or (left.kind == right.kind and max(ranks) > 1))
-    if (left.kind != right.kind or left.kind == BOOLEAN) and not unseen:
-        raise Fails("matmul-kind", source=node.source, left_kind=left.kind, right_kind=right.kind)
-    if max(ranks) > 2:
-        return Value(tensor(shape).shape, left.kind, None)  # PyTorch chooses the layout
-    return made_from(shape, left.kind, left, right)
-
-
-def _view(node: Node, value: Value) -> Value:
-    sizes: tuple[int, ...] = node.arguments["size" if node.operation == "view" else "shape"]
-    source, shape = node.source, shown(value.shape)
-    if any(size < -1 for size in sizes):
-        raise Fails("view-negative", source=source)
-    if sizes.count(-1) > 1:
-        raise Fails("view-two", source=source)
-    known = prod(size for size in sizes if size != -1)
-    fields = {"source": source, "shape": shape, "elements": value.elements}
-    if -1 in sizes:
-        if known == 0:
-            code = "view-ambiguous" if value.elements == 0 else "view-divide"
-            raise Fails(code, **fields, known=known)
-        if value.elements % known:
-            raise Fails("view-divide", **fields, known=known)
-        sizes = tuple(value.elements // known if size == -1 else size for size in sizes)
-    if prod(sizes) != value.elements:
-        raise Fails("view-count", **fields, wanted=prod(sizes))
-    return viewed(node, value, tensor(sizes).shape)
-
-
-def viewed(node: Node, value: Value, shape: tuple[int, ...]) -> Value:
-    """Return memory read in another shape; reshape copies where view may not."""
-    if value.strides is None:
-        if node.operation == "view" and shape != value.shape:
-            raise UsageError("explain-layout", given=node.source[:60])
-        return Value(shape, value.kind, value.strides)
-    strides = view_strides(value, shape)
-    if strides is None:
-        if node.operation == "view":
-            raise Fails("view-layout", source=node.source)
-        return made_from(shape, value.kind)
-    return Value(shape, value.kind, strides)

@@ -1,20 +1,24 @@
-"""What to write instead: candidates for a failed operation, shown only after they have been followed themselves."""
+"""What to write instead: edits of the program, shown only after the program has been followed with them."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from operator import is_
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from sumtoone.errors import UsageError
-from sumtoone.language.lines import WIDTH, cells
-from sumtoone.shapes.parsing import Node, parse
-from sumtoone.shapes.tracing import Step, trace
-from sumtoone.shapes.values import FLOAT, Value, broadcast, shown
-from sumtoone.shapes.vocabulary import REDUCTIONS
+from sumtoone.shapes.edits import Edit, origin, replaced
+from sumtoone.shapes.nodes import Program
+from sumtoone.shapes.parsing import program_of
+from sumtoone.shapes.repairs import bias_of, fits, repairs
+from sumtoone.shapes.scene import Scene, scene_of
+from sumtoone.shapes.tracing import Step, Trace, trace
+from sumtoone.shapes.traps import WEAK, traps_in
+from sumtoone.shapes.values import Value, shown, tensor
 
 MOST_SUGGESTIONS = 3
+MOST_TRIED = 80
 
 
 @dataclass(frozen=True)
@@ -28,182 +32,92 @@ class Suggestion:
         return f"{self.line}  # {shown(self.shape)}"
 
 
-def verified(
-    root: Node, old: Node, candidates: Iterable[str], shapes: Mapping[str, tuple[int, ...]]
-) -> tuple[Suggestion, ...]:
-    """Return the first few candidates for ``old`` that make the whole expression work and fit a line."""
-    found: dict[str, Suggestion] = {}
-    for candidate in candidates:
-        if len(found) == MOST_SUGGESTIONS:
-            break
-        line = ast.unparse(_swapped(root.tree, old.tree, ast.parse(candidate, mode="eval").body))
-        shape = _shape_of(line, shapes)
-        if shape is not None and cells(str(Suggestion(line, shape))) <= WIDTH - 4:
-            found.setdefault(line, Suggestion(line, shape))
-    return tuple(found.values())
+@dataclass(frozen=True)
+class Cures:
+    """What could be written instead of what fails, and the traps that remain with the first."""
+
+    suggestions: tuple[Suggestion, ...]
+    remaining: frozenset[str] = frozenset()
 
 
-def _shape_of(line: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...] | None:
-    try:
-        steps = trace(parse(line), shapes)
-    except UsageError:
-        return None
-    return steps[-1].output.shape if steps and steps[-1].output is not None else None
+@dataclass(frozen=True)
+class _Tried:
+    suggestion: Suggestion
+    traps: frozenset[str]
+    worth: tuple[int, int]
+    program: Program
 
 
-def _swapped(tree: ast.AST, old: ast.AST, new: ast.AST) -> ast.AST:
-    """Return a tree with one node replaced; what does not change stays the same object."""
-    if tree is old:
-        return new
-    parts: dict[str, object] = {}
-    for name, value in ast.iter_fields(tree):
-        if isinstance(value, list):
-            items = [_swapped(item, old, new) if isinstance(item, ast.AST) else item for item in value]
-            parts[name] = value if all(map(is_, items, value)) else items
-        else:
-            parts[name] = _swapped(value, old, new) if isinstance(value, ast.AST) else value
-    changed = any(part is not getattr(tree, name) for name, part in parts.items())
-    return type(tree)(**parts) if changed else tree
+class Adviser:
+    """Tries edits of one program with its values."""
 
+    def __init__(self, program: Program, values: Mapping[str, Value]) -> None:
+        self.program = program
+        self.values = dict(values)
 
-# --- candidates, each the text of an operation that may take the place of the failed one
+    def cures(self, followed: Trace) -> Cures:
+        """Return what could be written instead of the step that fails, the likeliest first."""
+        step = followed.failed
+        assert step is not None
+        bias = bias_of(step, scene_of(followed, self.values))
+        if bias is not None and bias.edit is None:
+            return Cures(self.bias(bias.name, bias.outputs))
+        best = self._best(self.program, followed, 1)
+        return Cures(tuple(one.suggestion for one in best), best[0].traps if best else frozenset())
 
+    def bias(self, name: str, outputs: int) -> tuple[Suggestion, ...]:
+        """Return the line that gives a bias one number for each output, if all works with it."""
+        values = {**self.values, name: tensor((outputs,), self.values[name].kind)}
+        fits_all = trace(self.program, values).value is not None
+        return (Suggestion(f"{name} = torch.zeros({outputs})", (outputs,)),) if fits_all else ()
 
-def repairs(step: Step) -> Iterator[str]:
-    """Yield what could be written instead of a failed operation, the likeliest first."""
-    node, failure = step.node, step.failure
-    assert failure is not None
-    match failure.code:
-        case "broadcast":
-            yield from _aligned(node, *step.inputs)
-        case "matmul-inner" | "mm-rank" | "matmul-scalar" | "matmul-batch":
-            yield from _products(node, *step.inputs)
-        case "matmul-number":
-            left, right = node.inputs
-            yield _operation("*", left, right.source)
-        case "pair":
-            yield from (_with_input(node, place, ".values") for place in range(len(node.inputs)))
-        case "kind" | "boolean-minus" | "negative-power" | "matmul-kind":
-            yield from _as_floats(node, *step.inputs)
-        case "axis-range" | "dim-missing" | "keepdim-alone":
-            yield from _with_dim(node, len(step.inputs[0].shape))
-        case "view-layout":
-            yield f"{inside(node.inputs[0])}.reshape{node.arguments['size']}"
-        case "view-count" | "view-divide" | "view-two":
-            yield from _views(node)
-        case "t-rank":
-            yield f"{inside(node.inputs[0])}.mT"
-        case "mt-rank":
-            yield f"{inside(node.inputs[0])}[:, None]"
-        case "no-pair":
-            yield node.inputs[0].source
+    def better(self, edits: Iterable[Edit], had: int) -> tuple[Suggestion, ...]:
+        """Return what could be written instead of a trap; where one is strong, each leaves fewer than there were."""
+        tried = [one for edit in edits if (one := self._tried(self.program, edit)) is not None]
+        fewer = [one.suggestion for one in tried if not had or one.worth[0] < had]
+        return tuple(dict.fromkeys(fewer))[:MOST_SUGGESTIONS]
 
+    def _best(self, program: Program, followed: Trace, more: int) -> list[_Tried]:
+        step = followed.failed
+        assert step is not None
+        found: dict[str, _Tried] = {}
+        scene = scene_of(followed, self.values)
+        for edit in islice(repairs(step, scene), MOST_TRIED):
+            one = self._tried(program, edit, step, more, scene)
+            if one is not None:
+                found.setdefault(one.suggestion.line, one)
+            if sum(one.worth == (0, 0) for one in found.values()) == MOST_SUGGESTIONS:
+                break
+        best = sorted(found.values(), key=lambda one: one.worth)[:MOST_SUGGESTIONS]
+        # What gives another shape than was meant is shown only where nothing better is known.
+        return [one for one in best if one.worth == (0, 0) or best[0].worth != (0, 0)]
 
-def _aligned(node: Node, left: Value, right: Value) -> Iterator[str]:
-    """Yield operands brought into line: keepdim kept, an axis added, a matrix turned over."""
-    values = left, right
-    for place, part in enumerate(node.inputs):
-        if without_keepdim(part):
-            yield with_input(node, place, kept(part))
-    for place, (value, other) in enumerate(((left, right), (right, left))):
-        if len(value.shape) < len(other.shape):
-            for axis in range(len(value.shape), -1, -1):
-                shape = (*value.shape[:axis], 1, *value.shape[axis:])
-                if broadcast(shape, other.shape) == other.shape:
-                    yield from _added_axis(node, place, value, axis)
-    for place in (1, 0):
-        if len(values[place].shape) == 2 and broadcast(values[place].shape[::-1], values[1 - place].shape):
-            yield _with_input(node, place, ".T")
-    if node.operation == "*":
-        yield _operation("@", node.inputs[0], node.inputs[1].source)
-
-
-def _added_axis(node: Node, place: int, value: Value, axis: int) -> Iterator[str]:
-    if len(value.shape) == 1 and axis == 1:
-        yield _with_input(node, place, "[:, None]")
-        yield _with_input(node, place, f".view({value.shape[0]}, 1)")
-    yield _with_input(node, place, f".unsqueeze({axis})")
-
-
-def _products(node: Node, left: Value, right: Value) -> Iterator[str]:
-    first, second = node.inputs
-    if len(right.shape) >= 2:
-        yield _operation("@", first, f"{inside(second)}.mT" if len(right.shape) > 2 else f"{inside(second)}.T")
-    if len(left.shape) == 2:
-        yield f"{inside(first)}.T @ {inside(second)}"
-    if node.operation == "mm":
-        yield _operation("@", first, second.source)
-    if left.shape == right.shape or () in (left.shape, right.shape):
-        yield _operation("*", first, second.source)
-
-
-def _as_floats(node: Node, *values: Value) -> Iterator[str]:
-    tree: ast.AST = node.tree
-    for part, value in zip(node.inputs, values, strict=True):
-        if value.kind != FLOAT and value.number is None:
-            tree = _swapped(tree, part.tree, ast.parse(f"{inside(part)}.float()", mode="eval").body)
-    yield ast.unparse(tree)
-
-
-def _with_dim(node: Node, rank: int) -> Iterator[str]:
-    if not isinstance(node.tree, ast.Call) or node.operation not in (*REDUCTIONS, "softmax", "log_softmax"):
-        return
-    inner = inside(node.inputs[0])
-    keepdim = ", keepdim=True" if node.arguments.get("keepdim") else ""
-    power = f"p={node.arguments['p']}, " if "p" in node.arguments else ""
-    if rank:
-        yield f"{inner}.{node.operation}({power}dim={rank - 1}{keepdim})"
-    yield f"{inner}.{node.operation}({power}dim=-1{keepdim})"
-
-
-def _views(node: Node) -> Iterator[str]:
-    sizes = node.arguments["size" if node.operation == "view" else "shape"]
-    for place in range(len(sizes)):
-        guess = (*sizes[:place], -1, *sizes[place + 1 :])
-        if guess.count(-1) == 1:
-            yield f"{inside(node.inputs[0])}.{node.operation}({', '.join(map(str, guess))})"
-
-
-# --- pieces of such texts
-
-
-def without_keepdim(node: Node) -> bool:
-    """Whether a node is a reduction along an axis that lost the axis."""
-    tree = node.tree
-    if not isinstance(tree, ast.Call) or node.operation not in REDUCTIONS or "dim" not in node.arguments:
-        return node.operation in ("values", "index") and without_keepdim(node.inputs[0])
-    return not node.arguments.get("keepdim")
-
-
-def kept(node: Node) -> str:
-    """Return the text of a reduction with its axis kept."""
-    if node.operation in ("values", "index"):
-        tree = _swapped(node.tree, node.inputs[0].tree, ast.parse(kept(node.inputs[0]), mode="eval").body)
-        return ast.unparse(tree)
-    assert isinstance(node.tree, ast.Call)
-    names = [name for name in ("dim", "keepdim") if name in node.arguments]
-    values = {**{name: node.arguments[name] for name in names}, "keepdim": True}
-    power = f"p={node.arguments['p']}, " if "p" in node.arguments else ""
-    arguments = power + ", ".join(f"{name}={value}" for name, value in values.items())
-    inner = node.inputs[0]
-    if node.form == "torch":
-        return f"torch.{node.operation}({inner.source}, {arguments})"
-    return f"{inside(inner)}.{node.operation}({arguments})"
-
-
-def with_input(node: Node, place: int, written: str) -> str:
-    """Return the text of an operation with one operand written otherwise."""
-    return ast.unparse(_swapped(node.tree, node.inputs[place].tree, ast.parse(written, mode="eval").body))
-
-
-def _with_input(node: Node, place: int, ending: str) -> str:
-    return with_input(node, place, inside(node.inputs[place]) + ending)
-
-
-def _operation(symbol: str, left: Node, right: str) -> str:
-    return f"{inside(left)} {symbol} ({right})"
-
-
-def inside(node: Node) -> str:
-    """Return the text of a node in brackets; superfluous ones go when the line is written."""
-    return f"({node.source})"
+    def _tried(
+        self, program: Program, edit: Edit, step: Step | None = None, more: int = 0, scene: Scene | None = None
+    ) -> _Tried | None:
+        """Return a program with an edit, if it works then; a second fault in the same line is cured as well."""
+        tree = replaced(program.tree, edit)
+        assert isinstance(tree, ast.Module)
+        try:
+            other = program_of(tree.body, self.values)
+            followed = trace(other, self.values)
+        except UsageError:
+            return None
+        if followed.failed is not None:
+            if not more or step is None or origin(followed.failed.node.tree) is origin(step.node.tree):
+                return None
+            best = next(iter(self._best(other, followed, more - 1)), None)
+            # Two edits are less likely than one, even one that turns the result over.
+            return None if best is None else replace(best, worth=(best.worth[0], best.worth[1] + 1))
+        places = [place for place, old in enumerate(self.program.tree.body) if tree.body[place] is not old]
+        if len(places) != 1:
+            return None
+        changed = tree.body[places[0]]
+        lines = [value for one, value in zip(other.statements, followed.lines, strict=True) if one.tree is changed]
+        suggestion = Suggestion(ast.unparse(changed), lines[-1].shape)
+        traps = [trap.code for trap in traps_in(followed, self.values) if trap.code not in WEAK]
+        turned = 0
+        if step is not None and scene is not None:
+            same = [one.output for one in followed.steps if origin(one.node.tree) is origin(step.node.tree)]
+            turned = int(bool(same) and same[-1] is not None and not fits(step, same[-1].shape, scene))
+        return _Tried(suggestion, frozenset(traps), (len(traps), turned), other)

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from math import prod
+from math import nan, prod
+from typing import TYPE_CHECKING
 
 from sumtoone.errors import UsageError
 from sumtoone.language import text
+
+if TYPE_CHECKING:
+    from sumtoone.shapes.nodes import Node
 
 LARGEST_AXIS = 1_000_000
 MOST_AXES = 8
 MOST_ELEMENTS = 10**15
 
-FLOAT, INTEGER, BOOLEAN = "float", "integer", "boolean"
+FLOAT, DOUBLE, INTEGER, BOOLEAN = "float", "double", "integer", "boolean"
+FLOATS = (FLOAT, DOUBLE)
+# The value of a number that only a run would tell, such as that of x.mean().item().
+UNKNOWN = nan
 
 
 class Fails(Exception):  # noqa: N818 - a verdict on somebody else's expression
@@ -28,10 +35,11 @@ class Fails(Exception):  # noqa: N818 - a verdict on somebody else's expression
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor or a number of an expression.
+    """A tensor of an expression, or one of the other things that stand there.
 
     ``strides`` is None where the layout is PyTorch's own affair; ``number`` is set for a Python number alone;
-    ``pair`` marks the (values, indices) that ``max`` and ``min`` along an axis return.
+    ``pair`` marks the (values, indices) that ``max`` and ``min`` along an axis return; ``sizes`` is what
+    ``x.shape`` holds; ``module`` a layer. ``assumed`` marks a tensor of which nobody said what it holds.
     """
 
     shape: tuple[int, ...]
@@ -39,6 +47,14 @@ class Value:
     strides: tuple[int, ...] | None = None
     number: float | None = None
     pair: bool = False
+    sizes: tuple[int, ...] | None = None
+    module: Node | None = None
+    assumed: bool = False
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether it is a tensor, and not a pair, a number, a shape or a layer."""
+        return self.number is None and self.sizes is None and self.module is None and not self.pair
 
     @property
     def elements(self) -> int:
@@ -66,6 +82,16 @@ def made_from(shape: Sequence[int], kind: str, *inputs: Value) -> Value:
     """Return a new tensor that an operation fills; its layout follows from that of the inputs."""
     ordered = all(value.contiguous for value in inputs if value.number is None)
     return checked(Value(tuple(shape), kind, row_major(shape) if ordered else None))
+
+
+def promoted(*values: Value) -> str:
+    """Return the kind of element that several kinds become together; a tensor without axes gives way."""
+    for kinds in ((DOUBLE, FLOAT), (INTEGER,), (BOOLEAN,)):
+        present = [value for value in values if value.kind in kinds]
+        strong = [value for value in present if value.shape] or [value for value in present if value.number is None]
+        if present:
+            return next(kind for kind in kinds if any(value.kind == kind for value in strong or present))
+    raise AssertionError(values)
 
 
 def checked(value: Value) -> Value:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from types import MappingProxyType
 
-from sumtoone.shapes.parsing import Node
-from sumtoone.shapes.values import Fails, Value, axis_of, checked, made_from, shown, view_strides
+from sumtoone.errors import UsageError
+from sumtoone.shapes.indexing import indexed, picked
+from sumtoone.shapes.nodes import Node, shortened
+from sumtoone.shapes.values import Fails, Value, axis_of, checked, made_from, shown, tensor, view_strides
 
 
 def _transposed(node: Node, value: Value) -> Value:
@@ -53,7 +56,7 @@ def _unsqueezed(node: Node, value: Value) -> Value:
     axis = axis_of(node.arguments["dim"], len(value.shape) + 1, node.source)
     entries: list[int | str | None] = [":"] * len(value.shape)
     entries.insert(axis, None)
-    return _picked(value, entries)
+    return picked(value, entries)
 
 
 def _squeezed(node: Node, value: Value) -> Value:
@@ -62,44 +65,47 @@ def _squeezed(node: Node, value: Value) -> Value:
     axes = [axis_of(one, rank, node.source) for one in given]
     if len(set(axes)) < len(axes):
         raise Fails("axis-twice", source=node.source)
-    return _picked(value, [0 if axis in axes and size == 1 else ":" for axis, size in enumerate(value.shape)])
+    return picked(value, [0 if axis in axes and size == 1 else ":" for axis, size in enumerate(value.shape)])
 
 
-def _picked(value: Value, entries: list[int | str | None]) -> Value:
-    """Return the axes that ``":"`` keeps and ``None`` adds; a number takes its axis away."""
-    sizes, steps, axis = [], [], 0
-    strides = (0,) * len(value.shape) if value.strides is None else value.strides
-    for entry in entries:
-        if entry is None:
-            after = value.shape[axis] * strides[axis] if axis < len(value.shape) else 1
-            sizes.append(1)
-            steps.append(after)
-        else:
-            if entry == ":":
-                sizes.append(value.shape[axis])
-                steps.append(strides[axis])
-            axis += 1
-    return checked(Value(tuple(sizes), value.kind, None if value.strides is None else tuple(steps)))
+def _view(node: Node, value: Value) -> Value:
+    sizes: tuple[int, ...] = node.arguments["size" if node.operation == "view" else "shape"]
+    source, shape = node.source, shown(value.shape)
+    if any(size < -1 for size in sizes):
+        raise Fails("view-negative", source=source)
+    if sizes.count(-1) > 1:
+        raise Fails("view-two", source=source)
+    known = prod(size for size in sizes if size != -1)
+    fields = {"source": source, "shape": shape, "elements": value.elements}
+    if -1 in sizes:
+        if known == 0:
+            code = "view-ambiguous" if value.elements == 0 else "view-divide"
+            raise Fails(code, **fields, known=known)
+        if value.elements % known:
+            raise Fails("view-divide", **fields, known=known)
+        sizes = tuple(value.elements // known if size == -1 else size for size in sizes)
+    if prod(sizes) != value.elements:
+        raise Fails("view-count", **fields, wanted=prod(sizes))
+    return _viewed(node, value, tensor(sizes).shape)
 
 
-def _indexed(node: Node, value: Value) -> Value:
-    index, rank = node.arguments["index"], len(value.shape)
-    taken = sum(entry is not None and entry != "..." for entry in index)
-    if taken > rank:
-        raise Fails("index-many", source=node.source, count=taken, shape=shown(value.shape), rank=rank)
-    place = index.index("...") if "..." in index else len(index)
-    entries = [*index[:place], *[":"] * (rank - taken), *index[place + 1 :]]
-    axis = 0
-    for entry in entries:
-        if isinstance(entry, int) and not -value.shape[axis] <= entry < value.shape[axis]:
-            raise Fails("index-range", source=node.source, index=entry, axis=axis, size=value.shape[axis])
-        axis += entry is not None
-    return _picked(value, entries)
+def _viewed(node: Node, value: Value, shape: tuple[int, ...]) -> Value:
+    """Return memory read in another shape; reshape copies where view may not."""
+    if value.strides is None:
+        if node.operation == "view" and shape != value.shape:
+            raise UsageError("explain-layout", given=shortened(node.source))
+        return Value(shape, value.kind, value.strides)
+    strides = view_strides(value, shape)
+    if strides is None:
+        if node.operation == "view":
+            raise Fails("view-layout", source=node.source)
+        return made_from(shape, value.kind)
+    return Value(shape, value.kind, strides)
 
 
 def _flattened(node: Node, value: Value) -> Value:
     rank = len(value.shape)
-    first = axis_of(node.arguments.get("start_dim", 0), rank, node.source)
+    first = axis_of(node.arguments.get("start_dim", int(node.form == "nn")), rank, node.source)
     last = axis_of(node.arguments.get("end_dim", -1), rank, node.source)
     if first > last:
         raise Fails("flatten-order", source=node.source)
@@ -141,7 +147,9 @@ VIEWS: Mapping[str, Callable[[Node, Value], Value]] = MappingProxyType(
         "permute": _permuted,
         "unsqueeze": _unsqueezed,
         "squeeze": _squeezed,
-        "index": _indexed,
+        "index": indexed,
+        "view": _view,
+        "reshape": _view,
         "flatten": _flattened,
         "expand": _expanded,
     }

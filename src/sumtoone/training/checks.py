@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sumtoone.adoption.failing import first_line, reason
 from sumtoone.data import Dataset, Preprocessing, conversion
 from sumtoone.description import check_keepable
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UnavailableError, UsageError, raise_all
@@ -163,13 +164,14 @@ def _answer(plan: Plan, rows: int, *, last: bool = False) -> Any:
 
 
 def _unfit(plan: Plan, rows: int, error: Exception, *, last: bool) -> ShapeError:
-    why = (str(error) or type(error).__name__).splitlines()[0]
+    why = first_line(error)
     if last:
         fields = {"rows": len(plan.dataset.train), "batch": plan.options.batch_size, "last": rows}
         return ShapeError("training-last-batch", given=why, smaller=_whole_batches(plan), **fields)
     shape, image = (rows, plan.dataset.features), plan.dataset.image_shape
     if image is None or not any(isinstance(part, _CONVOLUTIONS) for part in plan.network.modules()):
-        return ShapeError("module-forward", shape=shape, given=why)
+        why, hint = reason(error, text("training.flatten"))
+        return ShapeError("module-forward", shape=shape, given=why, hint=hint)
     unflatten = f"nn.Unflatten(1, {(1, *image)})"
     if len(image) == 3:
         unflatten = f"x.unflatten(1, {image}).movedim(-1, 1)"

@@ -1,0 +1,99 @@
+// A row of numbers as a form: for networks on tables.
+
+import { get, make } from "./dom.js";
+import { columnName } from "./inside.js";
+import { text } from "./words.js";
+
+const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+// So many deviations from the training rows' mean are no value of theirs; from the second on there is a warning.
+const REFUSED = 1e6;
+const UNUSUAL = 10;
+// More inputs than these are one field for numbers with spaces or commas between them.
+const MOST_FIELDS = 100;
+
+const at = (values, place) => values[values.length > 1 ? place : 0];
+
+// What is wrong with a word as the value of a column, as {key, fields}; null if nothing is.
+export function wrongWith(word, place, model) {
+  const fields = { column: columnName(model, place), given: word.slice(0, 40) };
+  if (!NUMBER.test(word)) return { key: "entry.number", fields };
+  const value = Number(word);
+  const deviations = Math.abs((value / model.divisor - at(model.mean, place)) / at(model.std, place));
+  if (!Number.isFinite(Math.fround(value)) || deviations > REFUSED) return { key: "entry.far", fields };
+  if (model.divisor === 255 && (value < 0 || value > 255)) return { key: "entry.pixel", fields };
+  return null;
+}
+
+// A number in as few digits as give it back: of float32, those that float32 can tell.
+function written(value) {
+  if (value !== Math.fround(value)) return String(value);
+  for (let digits = 1; digits < 9; digits += 1) {
+    const word = Number(value.toPrecision(digits));
+    if (Math.fround(word) === value) return String(word);
+  }
+  return String(Number(value.toPrecision(9)));
+}
+
+export function mountForm(model, changed) {
+  const row = get("row");
+  const many = model.features > MOST_FIELDS;
+  const fields = Array.from({ length: many ? 1 : model.features }, (_, place) => {
+    const id = `value-${place}`;
+    const input = make(many ? "textarea" : "input", { id, autocomplete: "off", spellcheck: false });
+    input.setAttribute("aria-describedby", `${id}-note`);
+    if (!many) input.inputMode = "decimal";
+    input.addEventListener("input", () => {
+      label = null;
+      changed();
+    });
+    const note = make("small", { id: `${id}-note` });
+    const name = make("label", { htmlFor: id }, many ? "" : columnName(model, place));
+    row.append(make("div", { className: "value" }, name, input, note));
+    return { input, note, name };
+  });
+  let label = null;
+  row.addEventListener("submit", (event) => event.preventDefault());
+  get("empty").addEventListener("click", () => fill(null));
+  get("averages").addEventListener("click", () => fill(average()));
+  get("entry").hidden = false;
+
+  function average() {
+    return Array.from({ length: model.features }, (_, place) => Number((at(model.mean, place) * model.divisor).toPrecision(5)));
+  }
+
+  function fill(values, of = null) {
+    const words = values === null ? [] : Array.from(values, written);
+    if (many) fields[0].input.value = words.join(" ");
+    else fields.forEach(({ input }, place) => (input.value = words[place] ?? ""));
+    label = of;
+    changed();
+  }
+
+  // {values, label}, or {why, fields}; each field says for itself what is wrong with it.
+  function read() {
+    const words = many ? fields[0].input.value.split(/[\s,;]+/).filter(Boolean) : fields.map(({ input }) => input.value.trim());
+    const wrongs = words.map((word, place) => (word && place < model.features ? wrongWith(word, place, model) : null));
+    const first = wrongs.find(Boolean);
+    fields.forEach(({ input, note, name }, place) => {
+      const wrong = many ? first : wrongs[place];
+      if (many) name.textContent = text("entry.numbers", { count: model.features });
+      input.setAttribute("aria-invalid", String(Boolean(wrong)));
+      note.className = wrong ? "wrong" : "";
+      note.textContent = wrong ? text(wrong.key, wrong.fields) : unusual(words[place], place);
+    });
+    if (first) return { why: "entry.wrong", fields: { column: first.fields.column } };
+    const filled = words.filter(Boolean).length;
+    if (filled !== model.features) return { why: "entry.incomplete", fields: { filled, count: model.features } };
+    return { values: Float64Array.from(words, Number), label, origin: label };
+  }
+
+  function unusual(word, place) {
+    // A step that was never fitted knows nothing of its rows.
+    const fitted = model.mean.some((value) => value !== 0) || model.std.some((value) => value !== 1);
+    if (many || !word || !fitted) return "";
+    const deviations = Math.abs((Number(word) / model.divisor - at(model.mean, place)) / at(model.std, place));
+    return deviations > UNUSUAL ? text("entry.unusual", { deviations: deviations.toFixed(0) }) : "";
+  }
+
+  return { read, fill };
+}

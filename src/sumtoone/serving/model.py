@@ -1,0 +1,161 @@
+"""What a server asks of a run: rows that are checked, and probabilities for them.
+
+Shape suffixes: N rows, D values in a row, K classes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sumtoone.data import conversion
+from sumtoone.errors import DataError, ShapeError
+from sumtoone.language.lines import listed
+from sumtoone.network import Network
+from sumtoone.runs import Run
+
+_LEVELS = 255
+# So few values may look like anything; Preprocessing takes the same number.
+_FEW = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A run as it is served.
+
+    Parameters
+    ----------
+    run
+        The trained network with its preprocessing.
+    folder
+        Where it was opened, for what the page shows of its training; None where it is in no folder.
+    most_rows
+        So many rows may come in one request.
+    called
+        What it is called in addresses; the run's name where nothing is said.
+    """
+
+    run: Run
+    folder: Path | None = None
+    most_rows: int = 4096
+    called: str | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """What it is called in addresses: letters, digits, ``.``, ``_`` and ``-``."""
+        return url_name(self.called or self.run.name)
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The name of each output."""
+        return tuple(map(str, self.run.classes))
+
+    @cached_property
+    def features(self) -> int:
+        """D, the values of a row."""
+        return self.run.preprocessing.features
+
+    @cached_property
+    def pixels(self) -> bool:
+        """Whether a row holds uint8 pixels from 0 to 255, and so whether a photo can become one."""
+        return self.run.preprocessing.divisor == _LEVELS
+
+    @cached_property
+    def takes_images(self) -> bool:
+        """Whether a picture can be made a row."""
+        return self.pixels and self.run.image_shape is not None
+
+    @cached_property
+    def compiled(self) -> bool:
+        """Whether the compiled kernels may compute it: fast enough to do so in the event loop."""
+        return type(self.run.network) is Network
+
+    def is_one(self, shape: tuple[int, ...]) -> bool:
+        """Whether values of this shape are one row: (D,), or the shape of one picture."""
+        return shape == (self.features,) or (self.run.image_shape is not None and shape == tuple(self.run.image_shape))
+
+    def rows(self, values: NDArray[Any], *, typed: bool = True) -> NDArray[Any]:
+        """Return values as rows (N, D) of a type that :meth:`probabilities` takes, checked whole.
+
+        Parameters
+        ----------
+        values
+            Numbers of shape (D,), (N, D), or one or more pictures.
+        typed
+            Whether the sender said of which type they are: then uint8 values are pixels, however dark.
+
+        Raises
+        ------
+        ShapeError, DtypeError, DataError
+            If they are no such rows, too many, none, not finite, or no pixels where pixels belong.
+        """
+        x_ND = self._shaped(values)
+        if x_ND.dtype.kind == "f" and not np.isfinite(x_ND).all():
+            raise DataError("serve-finite")
+        return self._as_pixels(x_ND, typed) if self.pixels else self._as_numbers(x_ND)
+
+    def from_columns(self, names: Sequence[str], values: NDArray[Any]) -> NDArray[Any]:
+        """Return :meth:`rows` of values (N, D) whose columns have names: names decide, never positions."""
+        columns = self.run.columns
+        if columns is None:
+            raise DataError("serve-no-columns", features=self.features)
+        if set(names) != set(columns):
+            missing = [name for name in columns if name not in set(names)]
+            extra = [name for name in names if name not in set(columns)]
+            raise DataError("data-columns", missing=listed(missing), extra=listed(extra), columns=listed(columns))
+        return self.rows(values[:, conversion.places(list(names), list(columns))])
+
+    def probabilities(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return float32 probabilities (N, K) of rows that :meth:`rows` gave, whose memory is the caller's own."""
+        return self.run.probabilities_of(torch.from_numpy(rows)).numpy()
+
+    def _shaped(self, values: NDArray[Any]) -> NDArray[Any]:
+        shape = values.shape
+        if not (self.is_one(shape) or (shape and self.is_one(shape[1:]))):
+            picture = self.run.image_shape
+            wanted = [(self.features,), ("N", self.features)]
+            wanted += [] if picture is None else [tuple(picture), ("N", *picture)]
+            shown = ", ".join(f"[{', '.join(map(str, one))}]" for one in wanted)
+            raise ShapeError("serve-shape", given=list(shape[:8]), wanted=shown)
+        count = values.size // self.features
+        if count > self.most_rows:
+            raise DataError("serve-rows", count=count, limit=self.most_rows)
+        if count == 0:
+            raise DataError("serve-no-rows")
+        return values.reshape(count, self.features)
+
+    def _as_pixels(self, x_ND: NDArray[Any], typed: bool) -> NDArray[Any]:
+        if x_ND.dtype == np.uint8 and typed:
+            return x_ND
+        least, most = x_ND.min(), x_ND.max()
+        if most <= 1 and x_ND.size >= _FEW:
+            # Its own words on pixels that were divided; what is dark altogether passes.
+            self.run.preprocessing.rows(x_ND.astype(np.float32))
+        if least < 0 or most > _LEVELS:
+            raise DataError("serve-pixels", least=f"{float(least):.4g}", most=f"{float(most):.4g}")
+        return x_ND.astype(np.uint8 if x_ND.dtype.kind in "ui" else np.float32, copy=False)
+
+    def _as_numbers(self, x_ND: NDArray[Any]) -> NDArray[Any]:
+        kind = np.float64 if self.run.preprocessing.far else np.float32
+        with np.errstate(over="ignore"):
+            narrow = x_ND.astype(kind, copy=False)
+        if kind is np.float32 and x_ND.dtype != np.float32 and not np.isfinite(narrow).all():
+            raise DataError("serve-finite")
+        return narrow
+
+
+def url_name(name: str) -> str:
+    """Return a name as it may stand in an address; ``model`` where nothing of it may.
+
+    >>> url_name("my runs/première ★")
+    'my-runs-première'
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "model"

@@ -1,0 +1,57 @@
+"""The description of the HTTP interface holds: what it says is answered so, whatever is sent."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from served import Served, ask_json, digits_run, served, table_run
+
+with warnings.catch_warnings():
+    # Its libraries warn of one another when they are loaded.
+    warnings.simplefilter("ignore")
+    import schemathesis
+    from schemathesis import GenerationMode
+
+
+@pytest.fixture(scope="module", params=["digits", "table"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    make = {"digits": digits_run, "table": table_run}[request.param]
+    with served(make(tmp_path_factory.mktemp("runs"))) as found:
+        yield found
+
+
+@pytest.mark.no_cover
+def test_every_operation_answers_as_it_is_described(server: Served) -> None:
+    """Statuses, types and documents of answers are those that the description knows, and none is a failure."""
+    schema = schemathesis.openapi.from_url(server.url + "openapi.json")
+    seen: dict[str, set[int]] = {}
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        strategy = st.one_of(operation.as_strategy(mode) for mode in GenerationMode)
+
+        @settings(max_examples=10, suppress_health_check=list(HealthCheck))
+        @given(strategy)
+        def check(case: Any) -> None:
+            response = case.call()
+            seen.setdefault(case.operation.label, set()).add(response.status_code)
+            case.validate_response(response, checks=_checks())
+
+        check()
+    assert len(seen) == 11  # all but the description itself
+    assert not {status for statuses in seen.values() for status in statuses if status >= 500}
+    assert {200, 400} <= seen["POST /predict"]
+    assert {200, 404} <= seen["GET /v2/models/{model}/versions/{version}"]
+    assert ask_json(server, {"vector": [9.0] * (784 if server.model == "digits" else 3)})[0] == 200
+
+
+def _checks() -> list[Any]:
+    from schemathesis import checks
+
+    names = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
+    return [getattr(checks, name, None) or checks.CHECKS.get_one(name) for name in names]

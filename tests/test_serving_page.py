@@ -1,0 +1,116 @@
+"""The page as the server gives it: its files, its headers, and a browser that opens it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browser import chromium
+from served import Served, ask, digits_run, served
+from sumtoone import open_run, page
+
+TOKEN = "0123456789abcdef"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return digits_run(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def server(run: Path) -> Iterator[Served]:
+    with served(run) as found:
+        yield found
+
+
+def test_files_and_documents_are_the_pages_own(server: Served, run: Path) -> None:
+    files = {"/": page.asset("index.html"), "/static/style.css": page.asset("style.css")}
+    files["/static/texts.json"] = page.asset("texts.json")
+    documents = {f"/page/{name}": page.document(open_run(run), run, name) for name in ("model.json", "weights.bin")}
+    for path, content in {**files, **documents}.items():
+        assert content is not None
+        for _ in range(2):
+            status, headers, body = ask(server, path=path, method="GET")
+            assert (status, body, headers["content-type"]) == (200, content.body, content.media_type)
+            assert headers["content-security-policy"] == POLICY
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["referrer-policy"] == "no-referrer"
+            assert headers["cache-control"] == "no-cache"
+        status, again, body = ask(server, path=path, method="GET", if_none_match=f'"x", W/{headers["etag"]}')
+        assert (status, body, again["etag"]) == (304, b"", headers["etag"])
+        assert "content-length" not in again
+        assert ask(server, path=path, method="GET", if_none_match='"x"')[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/",
+        "/static/nothing.js",
+        "/static/../__init__.py",
+        "/static/%2e%2e/__init__.py",
+        "/static/%252e%252e/__init__.py",
+        "/static//etc/passwd",
+        "/page/nothing",
+        "/page/weights/9.bin",
+        "/page/../model.json",
+        "/page/%00",
+    ],
+)
+def test_nothing_else_is_there(server: Served, path: str) -> None:
+    status, _, body = ask(server, path=path, method="GET")
+    assert (status, json.loads(body)["code"]) == (404, "serve-path")
+
+
+def test_a_weight_that_cannot_be_read_is_a_defect_without_its_path(tmp_path: Path, run: Path) -> None:
+    from sumtoone import Dataset, Network, fit, snapshots
+
+    out = tmp_path / "snapped"
+    rows = [[float(n), 1.0] for n in range(40)]
+    fit(Network("2-2"), Dataset.from_arrays(rows, [0, 1] * 20), epochs=1, out=out, snapshots=True)
+    assert snapshots.epochs(out) == (0, 1)
+    with served(out, may_say=True) as server:
+        assert ask(server, path="/page/weights/0.bin", method="GET")[0] == 200
+        (out / "snapshots" / "000001.safetensors").write_bytes(b"damaged")
+        status, _, body = ask(server, path="/page/weights/1.bin", method="GET")
+        assert (status, json.loads(body)["code"]) == (500, "serve-defect")
+        assert str(tmp_path) not in body.decode()
+    assert "000001.safetensors" in server.said
+
+
+def test_a_browser_opens_it_with_the_token_and_nothing_is_refused(run: Path) -> None:
+    said: list[str] = []
+    asked: list[str] = []
+    with served(run, "--token", TOKEN) as server, chromium() as browser:
+        tab = browser.new_page()
+        tab.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: said.append(str(error)))
+        tab.on("response", lambda response: asked.append(f"{response.status} {response.url}"))
+        tab.goto(server.url)
+        tab.evaluate("sumtoone.ready")
+        assert TOKEN not in tab.url
+        base = server.url.partition("?")[0]
+        assert tab.url == base
+        assert f"200 {base}page/model.json" in asked
+        assert f"200 {base}page/weights.bin" in asked
+        answered = tab.evaluate(
+            """async () => {
+                await sumtoone.ready;
+                const vector = Array.from({length: 784}, (_, n) => n % 256);
+                const request = {method: 'POST', headers: {'Content-Type': 'application/json'}};
+                const answer = await fetch('predict', {...request, body: JSON.stringify({vector})});
+                return [await sumtoone.predict(vector), await answer.json()];
+            }"""
+        )
+        here, there = (answer["probabilities"] for answer in answered)
+        assert here.keys() == there.keys()
+        assert max(abs(here[name] - there[name]) for name in here) < 1e-5
+    assert said == []
+    assert not [line for line in asked if not line.startswith(("200", "303"))]
