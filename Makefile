@@ -19,13 +19,20 @@ SECONDS ?= 600
 SEEDS ?=
 EXAMPLES ?= 2000
 
+# What make lesson opens: the lesson, or what comes after it: make lesson LESSON=next
+LESSON ?= lesson
+JUPYTER ?= $(BIN)/jupyter lab
+
 # What the server is put through: make soak SOAK='--only signals --signals 5'
 SOAK ?=
 
-.PHONY: run test fuzz check sanitize bench soak notebooks fonts docs clean
+.PHONY: run lesson test fuzz check sanitize bench soak notebooks fonts docs clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
+
+lesson: .venv/learning
+	$(JUPYTER) notebooks/$(LESSON).$$($(BIN)/python -c 'from sumtoone.language import language; print(language())').ipynb
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(PYTEST)
@@ -68,6 +75,12 @@ KERNELS := CMakeLists.txt $(wildcard src/sumtoone/native/*.cpp src/sumtoone/nati
 .venv/installed: pyproject.toml $(CONSTRAINTS) $(KERNELS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[serve,onnx,test,docs]'
+	touch $@
+
+# What a lesson needs, and nothing of what developers need.
+.venv/learning: pyproject.toml $(CONSTRAINTS) $(KERNELS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[learn]'
 	touch $@
 
 .venv-bench/installed: pyproject.toml benchmarks/constraints.txt $(KERNELS)

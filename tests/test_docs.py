@@ -21,7 +21,7 @@ import sumtoone
 import warm
 from benchmarks import tables
 from benchmarks.protocol import RECORDS
-from docs import website
+from docs import blocks, website
 from sumtoone import Dataset, Network, errors, fit
 from sumtoone.data import named, sources
 from sumtoone.errors import SumtooneError
@@ -148,6 +148,22 @@ def test_both_readmes_say_the_same() -> None:
         assert re.findall(what, words[english], re.M) == re.findall(what, words[korean], re.M)
     assert "(README.ko.md)" in words[english]
     assert "(README.md)" in words[korean]
+
+
+def test_softmax_by_hand_says_the_same_in_both_languages() -> None:
+    english, korean = "docs/softmax-by-hand.md", "docs/softmax-by-hand.ko.md"
+    assert list(map(_code, _blocks(english))) == list(map(_code, _blocks(korean)))
+    targets = [target.replace("hand.ko.md", "hand.md").replace(".ko.ipynb", ".en.ipynb") for target in _targets(korean)]
+    assert targets == [target.replace("hand.ko.md", "hand.md") for target in _targets(english)]
+    assert re.findall("^#+ ", _text(english), re.M) == re.findall("^#+ ", _text(korean), re.M)
+
+
+@pytest.mark.parametrize(("page", "language"), [("softmax-by-hand.md", "en"), ("softmax-by-hand.ko.md", "ko")])
+def test_softmax_by_hand_shows_the_shapes_that_explain_draws(page: str, language: str) -> None:
+    """To the letter: on this page the numbers are the lesson."""
+    shown = _text(f"docs/{page}")
+    assert len(re.findall(r"^\$ sumtoone explain", shown, re.M)) == 6
+    assert blocks.renewed(shown, language) == shown, f"run: python docs/blocks.py docs/{page}"
 
 
 @pytest.mark.parametrize("document", ["README.md", "README.ko.md"])

@@ -1,4 +1,7 @@
-"""The lesson's helper, for today's PyTorch: an old notebook changes one line, ``import sumtoone.helper as helper``.
+"""The lesson's helper, for today's PyTorch: ``import sumtoone.helper as helper``.
+
+An old notebook changes one line, ``import helper`` to ``%load_ext sumtoone.helper``: that brings the helper, and
+``dataiter.next()`` is read as ``next(dataiter)``.
 
 Pictures are drawn into pyplot's figures, which a notebook shows by itself at the end of a cell. This is the only
 module of the package that knows pyplot, and only inside the functions that draw.
@@ -10,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -267,3 +271,18 @@ def _forward(net: nn.Module, images: Tensor) -> Tensor:
 def _loss(output: Tensor, images: Tensor, labels: Tensor) -> Tensor:
     """Return a loss that has a slope for every output: which one makes no difference to whether a step works."""
     return F.mse_loss(output, images) if output.shape == images.shape else cross_entropy(output, labels)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Do for a notebook of the older lesson what it needs, at ``%load_ext sumtoone.helper``."""
+    from sumtoone import notebook
+
+    notebook.read_old_lesson(shell)
+    shell.push({"helper": sys.modules[__name__]})
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Read the cells after this one as Python alone does."""
+    from sumtoone import notebook
+
+    notebook.read_as_written(shell)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sumtoone.language import html, text
 from sumtoone.storage import finite, is_number, json_line
 
 # Bytes of a row in a file, at the most.
@@ -36,6 +37,39 @@ class History:
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         return iter(self.rows)
 
+    def __repr__(self) -> str:
+        return "\n  ".join([text("shown.history", epochs=len(self)), *self.summary])
+
+    def _repr_html_(self) -> str:
+        return html.shown([text("shown.history", epochs=len(self)), *self.summary], *self.table)
+
+    @property
+    def summary(self) -> list[str]:
+        """How the loss fell and what the validation rows said, as two lines in the language in force."""
+        losses, accuracies = self._measured("train_loss"), self._measured("validation_accuracy")
+        lines = [text("shown.no-loss"), text("shown.no-accuracy")]
+        if losses:
+            lines[0] = text("shown.loss", first=losses[0][1], last=losses[-1][1])
+        if accuracies:
+            best = max(accuracies, key=lambda each: each[1])
+            lines[1] = text("shown.accuracy", last=accuracies[-1][1], best=best[1], epoch=best[0])
+        return lines
+
+    @property
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """What was measured in each epoch, as the head and the rows of a table."""
+        names = _MEASURES[:-1]
+        head = [text("shown.epoch"), *(text(f"shown.{name}") for name in names)]
+        return head, [
+            [f"{epoch:,}", *(_written(name, row.get(name)) for name in names)]
+            for epoch, row in enumerate(self, start=1)
+        ]
+
+    def _measured(self, name: str) -> list[tuple[int, float]]:
+        """Return a measure with the number of each epoch in which there is one."""
+        found = [(epoch, row.get(name)) for epoch, row in enumerate(self, start=1)]
+        return [(epoch, value) for epoch, value in found if value is not None and not math.isnan(value)]
+
     @classmethod
     def from_json(cls, rows: Any) -> History:
         """Return the history of rows that were read from a file; ``ValueError`` if they are none.
@@ -61,6 +95,12 @@ class History:
     def to_bytes(self) -> bytes:
         """Return the rows as lines of JSON."""
         return "".join(json_line(row) + "\n" for row in self.rows).encode()
+
+
+def _written(name: str, value: float | None) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4f}"
 
 
 def _row(row: Any, epoch: int) -> dict[str, Any]:

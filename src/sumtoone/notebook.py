@@ -2,12 +2,18 @@
 
 ``%load_ext sumtoone`` brings both. A cell is judged in a confined process, and then run where the learner works; the
 names of the lesson (``torch``, ``nn``, ``F``, ``images``) are there for it.
+
+Notebooks of the older lesson take the next batch with ``dataiter.next()``, which PyTorch has given up. Nothing of
+PyTorch is changed for them: the cell is read otherwise before it runs. Where torchvision is not installed, the little
+that the lesson takes from it is here; where it is, it is left alone.
 """
 
 from __future__ import annotations
 
+import ast
 import sys
 from contextlib import ExitStack
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from sumtoone.errors import SumtooneError
@@ -97,3 +103,46 @@ def load_ipython_extension(shell: Any) -> None:
 def unload_ipython_extension(shell: Any) -> None:
     """End what :func:`load_ipython_extension` began."""
     shell.sumtoone_check.close()
+
+
+class OldLesson(ast.NodeTransformer):
+    """Reads ``x.next()`` as ``_following(x)``."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Return a call as it is meant."""
+        self.generic_visit(node)
+        called = node.func
+        if not isinstance(called, ast.Attribute) or called.attr != "next" or node.args or node.keywords:
+            return node
+        return ast.copy_location(
+            ast.Call(ast.copy_location(ast.Name("_following", ast.Load()), called), [called.value], []), node
+        )
+
+
+def following(iterator: Any) -> Any:
+    """Return what an iterator gives next: its own ``next()`` where it has one, as of old."""
+    return iterator.next() if hasattr(iterator, "next") else next(iterator)
+
+
+def read_old_lesson(shell: Any) -> None:
+    """Read the cells from here on as the older lesson means them, and say what stands for a missing torchvision."""
+    read_as_written(shell)
+    if find_spec("torchvision") is None:
+        from sumtoone.data import old_lesson
+
+        sys.modules.update(old_lesson.modules())
+        print(text("notebook.torchvision"))
+    shell.ast_transformers.append(OldLesson())
+    shell.push({"_following": following}, interactive=False)
+
+
+def read_as_written(shell: Any) -> None:
+    """End what :func:`read_old_lesson` began."""
+    for name in ("torchvision.datasets", "torchvision.transforms", "torchvision"):
+        if _is_ours(sys.modules.get(name)):
+            del sys.modules[name]
+    shell.ast_transformers[:] = [each for each in shell.ast_transformers if not isinstance(each, OldLesson)]
+
+
+def _is_ours(module: Any) -> bool:
+    return getattr(getattr(module, "__spec__", None), "origin", None) == "sumtoone.data.old_lesson"

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from sumtoone import run_format
 from sumtoone.data import conversion
 from sumtoone.data.preprocessing import Preprocessing
-from sumtoone.description import check_keepable
+from sumtoone.description import check_keepable, class_name
 from sumtoone.errors import ShapeError, UsageError
 from sumtoone.functional import softmax
 from sumtoone.history import History
-from sumtoone.language import text
+from sumtoone.language import html, text
 from sumtoone.memory import enough_memory
 from sumtoone.network import Network, evaluating, forward_pass, input_kind
 from sumtoone.options import TrainingOptions
@@ -78,6 +78,25 @@ class Run:
             # As a file gives them back: where weights lie otherwise in memory, sums are rounded otherwise.
             for parameter in self.network.parameters():
                 parameter.data = parameter.data.contiguous()
+
+    def __repr__(self) -> str:
+        return "\n  ".join(self._lines)
+
+    def _repr_html_(self) -> str:
+        return html.shown(self._lines, *self.history.table)
+
+    @property
+    def _lines(self) -> list[str]:
+        network = self.network
+        kind = class_name(network)
+        if type(network) is Network:
+            kind = f"{network.specification} ({network.specification.activation})"
+        options = {name: getattr(self.options, name) for name in ("optimizer", "batch_size", "seed")}
+        return [
+            text("shown.run", name=self.name, network=kind, data=self.data),
+            text("shown.options", epochs=len(self.history), **options),
+            self.history.summary[1],
+        ]
 
     def probabilities(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return probabilities (N, K), float32 on the CPU, for raw inputs as the data set holds them.

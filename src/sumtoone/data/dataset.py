@@ -14,11 +14,16 @@ from torch import Tensor
 from sumtoone.data import conversion, precision
 from sumtoone.data.names import checked_classes, checked_columns, checked_shape, is_text
 from sumtoone.errors import DataError, DtypeError, ShapeError
+from sumtoone.language import html, text
+from sumtoone.language.lines import listed
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from sumtoone.data.preprocessing import Preprocessing
+
+# Classes that a table counts one by one, and letters of the name of one.
+_MOST_SHOWN, _LONGEST_NAME = 20, 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +64,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        rows, features = self.inputs.shape
+        return text("shown.split-rows", rows=rows, features=features, dtype=_kind(self.inputs))
+
     def __iter__(self) -> Iterator[Tensor]:
         """Unpack as ``inputs, labels = split``."""
         return iter((self.inputs, self.labels))
@@ -91,6 +100,10 @@ class Split:
             sampler=BatchSampler(sampler, batch_size=batch_size, drop_last=False),
             batch_size=None,
         )
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _normal(name: str, tensor: object, dtypes: tuple[torch.dtype, ...]) -> Tensor:
@@ -163,6 +176,33 @@ class Dataset:
             self._check_split(part, getattr(self, part))
         if self.image_shape is not None:
             object.__setattr__(self, "image_shape", checked_shape(self.image_shape, self.features))
+
+    def __repr__(self) -> str:
+        return "\n  ".join(self._lines)
+
+    def _repr_html_(self) -> str:
+        head = [text("shown.split"), text("shown.rows")]
+        rows = [[text(f"shown.{name}"), f"{len(split):,}"] for name, split in self._splits]
+        if len(self.classes) <= _MOST_SHOWN:
+            head += [listed([name], longest=_LONGEST_NAME) for name in self.classes]
+            for row, (_, split) in zip(rows, self._splits, strict=True):
+                row += [f"{count:,}" for count in split.labels.bincount(minlength=len(self.classes)).tolist()]
+        return html.shown(self._lines, head, rows)
+
+    @property
+    def _splits(self) -> list[tuple[str, Split]]:
+        return [("train", self.train), ("validation", self.validation), ("test", self.test)]
+
+    @property
+    def _lines(self) -> list[str]:
+        sizes = {name: len(split) for name, split in self._splits}
+        names = listed(self.classes, most=10, longest=_LONGEST_NAME)
+        fields = {"features": self.features, "dtype": _kind(self.train.inputs)}
+        values = text("shown.values", **fields)
+        if self.image_shape is not None:
+            values = text("shown.pictures", shape=" x ".join(map(str, self.image_shape)), **fields)
+        what = {"name": self.name, "rows": sum(sizes.values()), "classes": len(self.classes), "names": names}
+        return [text("shown.dataset", **what), text("shown.splits", **sizes), values]
 
     def _check_split(self, part: str, split: object) -> None:
         if not isinstance(split, Split):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.language import text
+from sumtoone.language import html, text
 from sumtoone.language.display import printable
 from sumtoone.language.lines import aligned, listed
 
@@ -215,14 +215,36 @@ class Report:
             "rows": self.rows,
         }
 
+    def __repr__(self) -> str:
+        return "\n  ".join(self._lines)
+
+    def _repr_html_(self) -> str:
+        heading, table = self._classes
+        return html.shown([*self._lines, *self.remarks, *heading], table[0], table[1:])
+
     def __str__(self) -> str:
         scores = [(text(f"evaluation.{name}"), f"{getattr(self, name):.4f}") for name in _SCORES]
         commonest = text("evaluation.majority", name=printable(self.commonest.name, _LONGEST_NAME))
         scores.append((commonest, f"{self.majority:.4f}"))
+        heading, per_class = self._classes
+        judged = text("evaluation.judged", rows=self.rows, classes=len(self.classes))
+        worst = [line for each in heading for line in (each, "")]
+        table = [judged, "", *aligned(scores), "", *worst, *aligned(per_class)]
+        return "\n".join([*table, *([""] if self.remarks else []), *self.remarks])
+
+    @property
+    def _lines(self) -> list[str]:
+        scores = {name: getattr(self, name) for name in ("accuracy", "macro_f1", "nll", "ece")}
+        judged = text("shown.report", rows=self.rows, classes=len(self.classes))
+        return [judged, text("shown.scores", **scores), text("shown.calibration", **scores)]
+
+    @property
+    def _classes(self) -> tuple[list[str], list[tuple[str, ...]]]:
+        """What is said of each class, or of the worst of many: a heading where one is needed, and a table."""
         rows, heading = self.per_class, []
         if len(rows) > MOST_CLASSES:
             rows = tuple(sorted((row for row in rows if row.support), key=lambda row: row.f1)[:_SHOWN])
-            heading = [text("evaluation.worst", count=len(rows)), ""]
+            heading = [text("evaluation.worst", count=len(rows))]
         head = tuple(text(f"evaluation.{name}") for name in ("class", "precision", "recall", "f1", "support"))
         body = [
             (
@@ -234,9 +256,7 @@ class Report:
             )
             for row in rows
         ]
-        judged = text("evaluation.judged", rows=self.rows, classes=len(self.classes))
-        table = [judged, "", *aligned(scores), "", *heading, *aligned([head, *body])]
-        return "\n".join([*table, *([""] if self.remarks else []), *self.remarks])
+        return heading, [head, *body]
 
     @property
     def remarks(self) -> list[str]:
