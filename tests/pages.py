@@ -26,8 +26,8 @@ POLICY = (
 
 
 @contextmanager
-def served(run: Run, folder: Path | None = None, prefix: str = "/") -> Iterator[str]:
-    """Serve the page of a run, and ``POST predict``, under a path; give its address."""
+def served(run: Run, folder: Path | None = None, prefix: str = "/", most_rows: int = 4096) -> Iterator[str]:
+    """Serve the page of a run, and ``POST predict`` of a few rows at a time, under a path; give its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -43,10 +43,13 @@ def served(run: Run, folder: Path | None = None, prefix: str = "/") -> Iterator[
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             (rows,) = asked.values()
+            if len(rows) > most_rows:
+                error = {"error": "The request holds too many rows", "code": "serve-rows"}
+                return self.answer(400, json.dumps(error).encode(), "application/json")
             probabilities = run.probabilities(rows).tolist()
             told = [{"probabilities": dict(zip(run.classes, row, strict=True))} for row in probabilities]
             answer: dict[str, Any] = told[0] if len(told) == 1 else {"predictions": told}
-            self.answer(200, json.dumps(answer).encode(), "application/json")
+            return self.answer(200, json.dumps(answer).encode(), "application/json")
 
         def answer(self, code: int, body: bytes, media_type: str) -> None:
             self.send_response(code)
@@ -78,6 +81,19 @@ class Watch:
         browser_page.on("request", lambda request: self.requests.append(request.url))
         browser_page.on("pageerror", lambda error: self.errors.append(str(error)))
         browser_page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+
+
+def stopped_early(folder: Path) -> Run:
+    """Train a run on labels that have nothing to do with their rows: what it learns soon helps no other row."""
+    import numpy as np
+
+    import sumtoone as s1
+
+    generator = np.random.default_rng(0)
+    rows, labels = generator.normal(size=(300, 20)).astype(np.float32), generator.integers(3, size=300)
+    data = s1.Dataset.from_arrays(rows, labels)
+    network = s1.Network("20-32-3", seed=0)
+    return s1.fit(network, data, epochs=30, lr=0.02, schedule="constant", early_stopping=2, snapshots=True, out=folder)
 
 
 def ready(browser_page: Page, address: str) -> Watch:

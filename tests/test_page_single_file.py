@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -18,10 +19,11 @@ from torch import nn
 
 import sumtoone as s1
 from browser import chromium
-from pages import Watch, predicted
+from pages import Watch, predicted, stopped_early
 from sumtoone import page, snapshots
 from sumtoone.data import Preprocessing
-from sumtoone.errors import UsageError
+from sumtoone.errors import RunError, UsageError
+from sumtoone.history import History
 from sumtoone.language import LANGUAGES, entries, speaking
 from sumtoone.page import assets, bundling, documents
 
@@ -45,6 +47,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(folder: Path) -> s1.Run:
     return s1.fit(s1.Network("784-128-64-10"), s1.load("digits"), epochs=1, seed=0, snapshots=True, out=folder)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[s1.Run, Path]:
+    home = tmp_path_factory.mktemp("stopped") / "run"
+    return stopped_early(home), home
 
 
 @pytest.fixture
@@ -112,7 +120,7 @@ def test_names_stay_names(run: s1.Run, opened: Callable[[bytes], Page]) -> None:
 
 def test_the_file_is_the_same_each_time(run: s1.Run, folder: Path) -> None:
     first = page.single_file(run, folder)
-    documents.samples.cache_clear()
+    documents.material.cache_clear()
     assets.assets.cache_clear()
     assert page.single_file(s1.open_run(folder), folder) == first
 
@@ -190,11 +198,48 @@ def test_the_description_is_the_runs(run: s1.Run, folder: Path) -> None:
         "mean": list(run.preprocessing.mean),
         "std": list(run.preprocessing.std),
         "metrics": {},
+        "epoch": 1,
         "snapshots": [0, 1],
         "samples": True,
+        "largest": 255,
         "engine": "page",
     }
     assert json.loads(page.document(run, None, "model.json").body)["snapshots"] == []  # type: ignore[union-attr]
+
+
+def test_the_epochs_of_another_run_in_the_folder_are_refused(tmp_path: Path) -> None:
+    first, second = (
+        s1.fit(s1.Network("784-8-10", seed=seed), s1.load("digits"), epochs=1, snapshots=True, out=tmp_path / name)
+        for seed, name in enumerate(("shown", "other"))
+    )
+    folder = tmp_path / "shown"
+    shown = page.document(first, folder, "model.json")
+    ours = page.document(first, folder, "weights/1.bin")
+    shutil.rmtree(folder)
+    (tmp_path / "other").rename(folder)
+    for epoch in (0, 1):
+        with pytest.raises(RunError, match=r"\[run-damaged\](?s:.*)digest does not match"):
+            page.document(first, folder, f"weights/{epoch}.bin")
+    assert page.document(first, folder, "model.json") == shown
+    theirs = page.document(second, folder, "weights/1.bin")
+    assert ours is not None
+    assert theirs is not None
+    assert theirs.body != ours.body
+    shutil.rmtree(folder)
+    with pytest.raises(RunError, match=r"\[run-damaged\]"):
+        page.document(first, folder, "weights/1.bin")
+
+
+def test_a_run_that_stopped_early_says_which_epoch_it_holds(run: s1.Run, stopped: tuple[s1.Run, Path]) -> None:
+    early, folder = stopped
+    told = json.loads(page.document(early, folder, "model.json").body)  # type: ignore[union-attr]
+    assert told["epoch"] < len(early.history)
+    assert page.document(early, folder, f"weights/{told['epoch']}.bin") == page.document(early, None, "weights.bin")
+    rows = tuple({**row, "validation_loss": float("nan")} for row in early.history)
+    unmeasured = replace(early, history=History(rows))
+    assert json.loads(page.document(unmeasured, None, "model.json").body)["epoch"] == len(rows)  # type: ignore[union-attr]
+    untold = replace(run, history=History())
+    assert json.loads(page.document(untold, None, "model.json").body)["epoch"] is None  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,8 +64,25 @@ def remove(folder: Path) -> None:
         home.rmdir()
 
 
-def epochs(folder: Path) -> tuple[int, ...]:
+def digests_of(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each snapshot by its name, as a finished run's ``run.json`` says them.
+
+    Raises
+    ------
+    RunError
+        If there is no run, or it is damaged.
+    """
+    document: Any = read_file(folder / "run.json", MOST_JSON, json_from_bytes)
+    found = document.get("digests") if isinstance(document, dict) else None
+    if not isinstance(found, dict):
+        raise RunError("run-damaged", given=f"{folder / 'run.json'}: no digests")
+    return {name: str(digest) for name, digest in found.items() if _NAME.fullmatch(name)}
+
+
+def epochs(folder: Path, known: Mapping[str, str] | None = None) -> tuple[int, ...]:
     """Return the epochs whose weights a finished run has kept, from 0, the start; none where it kept none.
+
+    ``known`` is what :func:`digests_of` said of the folder earlier; it is read anew where None.
 
     Raises
     ------
@@ -79,18 +97,22 @@ def epochs(folder: Path) -> tuple[int, ...]:
     >>> epochs(Path("runs/kept"))
     (0, 1, 2)
     """
-    return tuple(sorted(int(match[1]) for match in map(_NAME.fullmatch, _kept(folder)) if match))
+    kept = digests_of(folder) if known is None else known
+    return tuple(sorted(int(match[1]) for match in map(_NAME.fullmatch, kept) if match))
 
 
-def network(run: Run, folder: Path, epoch: int) -> nn.Module:
+def network(run: Run, folder: Path, epoch: int, known: Mapping[str, str] | None = None) -> nn.Module:
     """Return the run's network as it was after ``epoch`` epochs; the run's own is left as it is.
+
+    ``known`` is what :func:`digests_of` said when the run was opened: then the snapshots of another run, which lies in
+    the folder since, are refused. Where None, the folder's own ``run.json`` is believed.
 
     Raises
     ------
     RunError
         If that epoch was not kept, or its file is damaged, missing or another network's.
     """
-    kept = _kept(folder)
+    kept = digests_of(folder) if known is None else known
     path = folder / _name(epoch)
     if _name(epoch) not in kept:
         raise RunError("run-snapshot", path=str(folder), epoch=epoch, kept=len(kept))
@@ -102,14 +124,6 @@ def network(run: Run, folder: Path, epoch: int) -> nn.Module:
 
 def _name(epoch: int) -> str:
     return f"snapshots/{epoch:06d}.safetensors"
-
-
-def _kept(folder: Path) -> dict[str, str]:
-    document: Any = read_file(folder / "run.json", MOST_JSON, json_from_bytes)
-    found = document.get("digests") if isinstance(document, dict) else None
-    if not isinstance(found, dict):
-        raise RunError("run-damaged", given=f"{folder / 'run.json'}: no digests")
-    return {name: str(digest) for name, digest in found.items() if _NAME.fullmatch(name)}
 
 
 def _home(folder: Path) -> Path:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from sumtoone.page.assets import JSON, Content
 from sumtoone.storage import finite
@@ -19,7 +21,7 @@ from sumtoone.storage import finite
 if TYPE_CHECKING:
     from torch import nn
 
-    from sumtoone.data.dataset import Split
+    from sumtoone.data.dataset import Dataset
     from sumtoone.runs import Run
 
 # More weights than these, 20 MB, take a browser longer to fetch and to run through than the server to answer.
@@ -28,6 +30,8 @@ MOST_SAMPLES = 200
 # Of all samples together, so that rows of a million features do not make a document of gigabytes.
 _MOST_VALUES = 2_000_000
 _SNAPSHOT = re.compile(r"weights/(0|[1-9][0-9]{0,8})\.bin")
+# What the folder of a run said of its snapshots when it was first asked: another run may lie there since.
+_known: WeakKeyDictionary[Run, dict[Path, Mapping[str, str]]] = WeakKeyDictionary()
 
 
 def document(run: Run, folder: Path | None, name: str) -> Content | None:
@@ -49,7 +53,7 @@ def document(run: Run, folder: Path | None, name: str) -> Content | None:
     Raises
     ------
     RunError
-        If the snapshot of an epoch that is there cannot be read.
+        If the snapshot of an epoch cannot be read, or is not the one that was there when the run was first asked about.
     """
     if name == "model.json":
         return Content(to_bytes(model(run, folder)), JSON)
@@ -59,12 +63,12 @@ def document(run: Run, folder: Path | None, name: str) -> Content | None:
     if name == "weights.bin":
         return Content(weights(run.network), "application/octet-stream") if in_page(run.network) else None
     found = _SNAPSHOT.fullmatch(name)
-    if found is None or int(found[1]) not in _epochs(run, folder):
+    if found is None or folder is None or not in_page(run.network) or int(found[1]) not in _epochs(run, folder):
         return None
     from sumtoone import snapshots
 
-    assert folder is not None, "only a folder has epochs"
-    return Content(weights(snapshots.network(run, folder, int(found[1]))), "application/octet-stream")
+    network = snapshots.network(run, folder, int(found[1]), _digests(run, folder))
+    return Content(weights(network), "application/octet-stream")
 
 
 def model(run: Run, folder: Path | None) -> dict[str, Any]:
@@ -86,8 +90,10 @@ def model(run: Run, folder: Path | None) -> dict[str, Any]:
         "std": preprocessing.std,
         "history": run.history.to_json(),
         "metrics": run.metrics,
+        "epoch": _held_epoch(run),
         "snapshots": _epochs(run, folder),
         "samples": bool(samples(run)),
+        "largest": material(run)[1],
         "engine": "page" if here else "server",
     }
 
@@ -111,13 +117,28 @@ def weights(network: nn.Module) -> bytes:
     )
 
 
-@lru_cache(maxsize=1)
 def samples(run: Run) -> tuple[Mapping[str, Any], ...]:
     """Return some of the run's test rows; none where its data is not here, or is no longer the same."""
+    return material(run)[0]
+
+
+@lru_cache(maxsize=1)
+def material(run: Run) -> tuple[tuple[Mapping[str, Any], ...], int | None]:
+    """Return :func:`samples`, and the largest pixel of the training rows, None where there are none of either."""
     import torch
 
-    split = _test_rows(run)
-    if split is None or not len(split):
+    dataset = _dataset(run)
+    if dataset is None:
+        return (), None
+    inputs = dataset.train.inputs
+    return _some_rows(run, dataset), int(inputs.max()) if inputs.dtype == torch.uint8 and inputs.numel() else None
+
+
+def _some_rows(run: Run, dataset: Dataset) -> tuple[Mapping[str, Any], ...]:
+    import torch
+
+    split = dataset.test
+    if not len(split):
         return ()
     count = max(1, min(len(split), MOST_SAMPLES, _MOST_VALUES // run.preprocessing.features))
     rows = []
@@ -132,7 +153,7 @@ def samples(run: Run) -> tuple[Mapping[str, Any], ...]:
     return tuple(rows)
 
 
-def _test_rows(run: Run) -> Split | None:
+def _dataset(run: Run) -> Dataset | None:
     from sumtoone.data import load, named
     from sumtoone.data.sources import SOURCES
     from sumtoone.errors import SumtooneError
@@ -144,15 +165,34 @@ def _test_rows(run: Run) -> Split | None:
     except SumtooneError:
         return None
     # Of other rows, some may be those it was trained on.
-    return dataset.test if dataset.fingerprint == run.fingerprint else None
+    return dataset if dataset.fingerprint == run.fingerprint else None
+
+
+def _held_epoch(run: Run) -> int | None:
+    """Return the epoch whose weights the run holds: with early stopping, the first of the lowest validation loss."""
+    if run.options.early_stopping is not None:
+        losses = [(row["validation_loss"], row["epoch"]) for row in run.history]
+        measured = [each for each in losses if math.isfinite(each[0])]
+        if measured:
+            return int(min(measured)[1])
+    return len(run.history) or None
 
 
 def _epochs(run: Run, folder: Path | None) -> tuple[int, ...]:
-    if folder is None or not in_page(run.network):
+    if folder is None:
         return ()
     from sumtoone import snapshots
 
-    return snapshots.epochs(folder)
+    return snapshots.epochs(folder, _digests(run, folder))
+
+
+def _digests(run: Run, folder: Path) -> Mapping[str, str]:
+    from sumtoone import snapshots
+
+    known = _known.setdefault(run, {})
+    if folder not in known:
+        known[folder] = snapshots.digests_of(folder)
+    return known[folder]
 
 
 def to_bytes(value: object) -> bytes:
