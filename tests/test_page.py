@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from torch import nn
 
 import sumtoone as s1
 from browser import chromium
-from pages import Watch, predicted, ready, served
+from datafiles import write_npz
+from pages import Watch, predicted, ready, served, stopped_early
 from sumtoone import snapshots
 from sumtoone.data import Preprocessing
 from sumtoone.history import History
@@ -146,6 +147,16 @@ def opened(browser: Browser) -> Iterator[Open]:
     assert [error for _, watch in watches for error in watch.errors] == []
     asked = [(address, url) for address, watch in watches for url in watch.requests]
     assert [url for address, url in asked if not url.startswith((address, "data:"))] == []
+
+
+@pytest.fixture
+def lone(browser: Browser) -> Iterator[Page]:
+    """A page whose console may complain of what a server refuses."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
 
 
 def bars(page: Page, home: str = "#bars") -> list[str]:
@@ -609,6 +620,168 @@ def test_a_module_of_ones_own_is_asked_at_the_server(digits: s1.Dataset, opened:
     assert close(shown(page), run.probabilities(seen(page))[0])
     assert page.locator(".layer").count() == 0
     assert number(cells(page, "#steps")[-1][-1]) == 1
+    # Log-probabilities are no logits: what sets one row's against another's would be of other numbers.
+    values = page.locator("#ways input:disabled").evaluate_all("all => all.map(each => each.value)")
+    assert values == ["everything", "axis"]
+    expect(page.locator("#ways-note")).to_have_text(
+        "Two of the ways compare one row's logits with another's. The server tells no logits, so these two cannot be "
+        "shown for this run."
+    )
+
+
+def test_a_server_that_takes_few_rows_is_asked_for_few(digits: s1.Dataset, lone: Page) -> None:
+    run = wrapped(nn.Sequential(nn.Linear(784, 10)), data="digits", fingerprint=digits.fingerprint)
+    with served(run, most_rows=3) as address:
+        ready(lone, address + "?lang=en")
+        expect(lone.locator("#samples-lead")).to_contain_text("the network is wrong about")
+        expect(lone.locator("#problem")).to_be_hidden()
+        labels = [row["label"] for row in documents.samples(run)]
+        answers = run.predict(torch.cat([tried(run, place) for place in range(200)]))
+        wrong = sum(a != b for a, b in zip(labels, answers, strict=True))
+        said = f"200 rows of the test split; the network is wrong about {wrong} of them."
+        assert lone.locator("#samples-lead").inner_text().startswith(said)
+
+
+def test_epochs_of_a_module_of_ones_own_are_left_out_with_a_reason(
+    digits: s1.Dataset, tmp_path: Path, opened: Open
+) -> None:
+    run = s1.fit(nn.Sequential(nn.Linear(784, 10)), digits, epochs=1, snapshots=True, out=tmp_path / "run")
+    page = opened(run, tmp_path / "run")
+    expect(page.locator("#epoch-note")).to_have_text(
+        "The run has kept its weights after each epoch, but its network is computed by the server, which holds the "
+        "final weights alone: the epochs cannot be shown here."
+    )
+    assert page.locator("#epoch").is_hidden()
+
+
+def test_a_run_that_stopped_early_says_so(tmp_path: Path, opened: Open) -> None:
+    run = stopped_early(tmp_path / "run")
+    losses = run.history["validation_loss"]
+    held, count = losses.index(min(losses)) + 1, len(losses)
+    page = opened(run, tmp_path / "run")
+    said = f"With early stopping, the run holds the weights after epoch {held} of {count}, which had the lowest loss"
+    for note in ("#epoch-note", "#story-note"):
+        expect(page.locator(note)).to_contain_text(said)
+    page.locator("#averages").click()
+    told = shown(page)
+    assert page.locator("#epoch").input_value() == str(held)
+    expect(page.locator("#epoch-bars .value").first).to_have_text(told[0])
+    assert bars(page, "#epoch-bars") == told
+
+
+def test_a_run_that_changed_at_the_server_is_said(run: s1.Run, folder: Path, lone: Page) -> None:
+    asked = []
+
+    def described(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json={**response.json(), "fingerprint": "abc"})
+
+    def refused(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=409, json={"error": "…", "code": "serve-run-changed"})
+
+    with served(run, folder) as address:
+        lone.route("**/page/model.json", described)
+        ready(lone, address + "?lang=en")
+        lone.route("**/page/weights/*", refused)
+        by_mouse(lone)
+        said = (
+            "The run at this address is another than the one that this page was opened with. Reload the page to see it."
+        )
+        expect(lone.locator("#epoch-total")).to_have_text(said)
+        assert asked[0] == f"{address}page/weights/3.bin?run=abc"
+        lone.route("**/page/weights.bin?run=abc", refused)
+        lone.goto(address + "?lang=ko")
+        expect(lone.locator("#problem")).to_have_text(
+            "이 주소의 실행이 이 페이지를 열었을 때의 실행과 다릅니다. 페이지를 새로 고치면 새 실행이 보입니다."
+        )
+
+
+def test_averages_keep_the_digits_of_far_columns(opened: Open) -> None:
+    given = vars(wrapped(s1.Network("3-10", seed=0), image_shape=None))
+    step = Preprocessing(3, mean=(1732543210.0, 5.25, -0.00123456), std=(3600.0, 2.0, 1.0))
+    page = opened(s1.Run(**{**given, "preprocessing": step}))
+    page.locator("#averages").click()
+    boxes = page.locator("#row input").all()
+    assert [box.input_value() for box in boxes] == ["1732543210", "5.25", "-0.0012346"]
+
+
+def test_the_true_class_goes_with_its_sample(table: s1.Run, form: Page) -> None:
+    labels = [row["label"] for row in documents.samples(table)]
+    first = labels.index("ash")
+    second = labels.index("ash", first + 1)
+    choose_sample(form, first)
+    assert form.locator("#truth").input_value() == "0"
+    form.locator("#truth").select_option("1")
+    choose_sample(form, second)
+    assert form.locator("#truth").input_value() == "0"
+
+
+def test_before_any_input_there_is_no_picture(opened: Open) -> None:
+    given = vars(wrapped(s1.Network("784-3", seed=0), handwriting=False))
+    run = s1.Run(**{**given, "classes": ("a", "b", "c")})
+    for language, empty, none in (
+        (
+            "en",
+            "The sheet is empty. A softmax would still return 3 numbers that sum to one, but they would say nothing "
+            "about anything drawn: so none are shown.",
+            "No picture yet: 28\u2009×\u200928 pixels",
+        ),
+        (
+            "ko",
+            "종이가 비어 있습니다. softmax는 그래도 더하면 1이 되는 숫자 3개를 내놓지만 그린 것에 대해 아무것도 말해 "
+            "주지 않으므로 보여 주지 않습니다.",
+            "아직 그림이 없습니다: 28\u2009×\u200928 픽셀",
+        ),
+    ):
+        page = opened(run, query=f"?lang={language}")
+        expect(page.locator("#best")).to_have_text(empty)
+        assert page.locator("#layers .seen figcaption").text_content() == none
+        script = """canvas => [...canvas.getContext("2d").getImageData(0, 0, 28, 28).data].some(Boolean)"""
+        assert page.locator("#layers .seen canvas").evaluate(script) is False
+
+
+def test_pixels_that_do_not_go_far_are_seen_and_a_brighter_picture_is_told_of(tmp_path: Path, opened: Open) -> None:
+    generator = np.random.default_rng(0)
+    pixels, labels = generator.integers(17, size=(60, 8, 8), dtype=np.uint8), np.arange(60) % 3
+    data = s1.load(write_npz(tmp_path / "dark.npz", x=pixels, y=labels, x_test=pixels[:9], y_test=labels[:9]))
+    run = s1.fit(s1.Network("64-4-3"), data, epochs=1)
+    page = opened(run)
+    choose_sample(page, 1)
+    row = documents.samples(run)[1]["index"]
+    assert seen(page).tolist() == (pixels[row].ravel() * (255 / 16) + 0.5).astype(int).tolist()
+    assert page.locator("#answer-note").inner_text() == ""
+    page.locator("#clear").click()
+    by_mouse(page)
+    settled(page)
+    # What is seen has its brightest as white.
+    sheet = page.locator("#canvas").evaluate("canvas => canvas.toDataURL()").partition(",")[2]
+    most = prepare(base64.b64decode(sheet), (8, 8), digits=False).max()
+    expect(page.locator("#answer-note")).to_have_text(
+        f"The pixels that the network was trained on go up to 16; those of this row go up to {most}. It has never "
+        "seen such a row, so the answer means little."
+    )
+
+
+def test_columns_that_are_many_are_named_and_a_decimal_comma_is_refused(opened: Open) -> None:
+    names = tuple(f"column {place}" for place in range(1, 103))
+    given = vars(wrapped(s1.Network("102-10", seed=0), image_shape=None))
+    run = s1.Run(**{**given, "preprocessing": Preprocessing(102), "columns": names})
+    page = opened(run)
+    page.locator("#columns summary").click()
+    said = page.inner_text("#column-names")
+    assert said.startswith("1. column 1 · 2. column 2 · ")
+    assert said.endswith(" · 102. column 102")
+    words = "'0,5' may be one number or two. Write a point for decimals, and spaces between the numbers."
+    for between in (" ", ", ", ";", "\n"):
+        page.locator("#row textarea").fill(between.join(["0,5"] * 51))
+        expect(page.locator("#best")).to_have_text(words)
+        assert page.inner_text("#value-0-note") == words
+    row = np.arange(102) / 2
+    for between in (",", ", ", " ", "; ", "\n", "\t"):
+        page.locator("#empty").click()
+        page.locator("#row textarea").fill(between.join(map(str, row)))
+        assert close(shown(page), run.probabilities(row)[0])
 
 
 def test_pictures_that_are_no_digits_are_only_scaled(opened: Open) -> None:
@@ -621,6 +794,12 @@ def test_pictures_that_are_no_digits_are_only_scaled(opened: Open) -> None:
     page.locator("#photo").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": file.getvalue()})
     ours = run.probabilities(prepare(file.getvalue(), (2, 2, 3), digits=False))[0]
     assert close(shown(page), ours)
+    # A picture in colour has three weights at a place: what is shown is their sum, and so is what is said.
+    page.locator(".cells button").first.click()
+    network: Any = run.network
+    added = network.layers[0].weight[0].detach().reshape(4, 3).sum(dim=1)
+    said = f"weights, the 3 channels added{added.min():.3f} … {added.max():.3f}".replace("-", "−")
+    assert page.locator("#unit figcaption").first.text_content() == said
 
 
 def test_pictures_of_numbers_are_filled_in(opened: Open) -> None:
@@ -724,6 +903,17 @@ def test_what_everybody_needs(
     nameless = r"^\s*- (button|slider|checkbox|radio|combobox|textbox|application|region|img|table)( \[.*\])?:?$"
     assert page.locator(controls).count() > 40
     assert re.findall(nameless, snapshot, re.M) == []
+
+
+def test_long_names_fit_a_phone(opened: Open) -> None:
+    run = wrapped(s1.Network("784-2", seed=0))
+    run = s1.Run(**{**vars(run), "classes": ("n" * 80, "a name of many words " * 4)})
+    page = opened(run, viewport={"width": 360, "height": 640})
+    by_mouse(page)
+    assert shown(page)
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    wide = "all => all.filter(each => each.scrollWidth > each.parentElement.clientWidth).map(each => each.id)"
+    assert page.locator(".scroll > table").evaluate_all(wide) == []
 
 
 def test_everything_can_be_reached_by_keyboard(run: s1.Run, folder: Path, opened: Open) -> None:

@@ -1,6 +1,6 @@
 // The answer: a bar for each class, all of them as one strip, and their sum.
 
-import { get, make } from "./dom.js";
+import { get, make, MUCH_BRIGHTER } from "./dom.js";
 import { largestPlace, sum } from "./network.js";
 import { percent, text } from "./words.js";
 
@@ -49,8 +49,16 @@ export function totalText(probabilities) {
   return text("answer.total-many", { ...fields, others: probabilities.length - shown.length, rest: rest.toFixed(6) });
 }
 
+// What is unusual about the pixels of a row; nothing where the training rows are not there to tell.
+function brightText({ divisor, largest }, values) {
+  if (divisor === 1 || largest === null) return "";
+  const most = values.reduce((a, b) => Math.max(a, b), 0);
+  return most > MUCH_BRIGHTER * largest ? text("answer.bright", { largest, most }) : "";
+}
+
 // Returns render(answer or null, why there is none).
-export function mountAnswer({ classes }) {
+export function mountAnswer(model) {
+  const { classes } = model;
   const bars = makeBars(get("bars"), classes);
   const strip = get("strip");
   const count = classes.length <= MOST_SHOWN ? classes.length : SHOWN_OF_MANY + 1;
@@ -71,6 +79,7 @@ export function mountAnswer({ classes }) {
   return (answer, why) => {
     bars(answer && answer.probabilities);
     get("answer").classList.toggle("none", !answer);
+    get("answer-note").textContent = answer ? brightText(model, answer.values) : "";
     if (!answer) {
       get("best").textContent = why;
       get("total").textContent = "";

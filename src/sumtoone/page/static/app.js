@@ -1,7 +1,7 @@
 // The page: one row goes in, by pen, photo, form or sample, and every part shows what becomes of it.
 
 import { mountAnswer } from "./answer.js";
-import { eachFrame, get, paintPixels } from "./dom.js";
+import { eachFrame, get, paintPixels, whitest } from "./dom.js";
 import { makeDrawing } from "./drawing.js";
 import { mountEpochs } from "./epochs.js";
 import { mountForm } from "./form.js";
@@ -13,14 +13,14 @@ import { mountSamples, valuesOf } from "./samples.js";
 import { mountSoftmax } from "./softmax.js";
 import * as source from "./source.js";
 import { mountStory } from "./story.js";
-import { speak, speakFrom, spoken, text, whenSpoken } from "./words.js";
+import { speak, speakFrom, spoken, text, told, whenSpoken } from "./words.js";
 
 // The smallest that float32 holds, for the logarithm of a probability that a server rounded to 0.
 const TINY = 1e-45;
 
 function fail(error) {
   get("problem").hidden = false;
-  get("problem").textContent = text("problem", { what: error.message });
+  get("problem").textContent = told(error);
 }
 
 // Returns compute(values): a value where the network is in the page, a promise of it where it is at the server.
@@ -43,6 +43,7 @@ function engine(model, layers) {
 
 // What somebody drew, laid on the paper or chose, as {values, label, origin} or {why}.
 function mountDrawing(model, changed) {
+  const ofDigits = model.handwriting && model.classes.every((name) => /^\d$/.test(name));
   const pen = get("pen");
   const drawing = makeDrawing(get("canvas"), changed, (place) => {
     pen.hidden = place === null;
@@ -73,8 +74,8 @@ function mountDrawing(model, changed) {
 
   function read() {
     const { data, width, height } = drawing.pixels();
-    get("drawing-title").textContent = text(model.handwriting ? "draw.title" : "draw.title-picture");
-    if (drawing.isEmpty()) return { why: "draw.empty" };
+    get("drawing-title").textContent = text(ofDigits ? "draw.title" : "draw.title-picture");
+    if (drawing.isEmpty()) return { why: "draw.empty", fields: { count: model.classes.length } };
     const origin = drawing.origin();
     const values = origin ? origin.values : prepare(data, width, height, model.image_shape, model.handwriting);
     return values ? { values, label: origin && origin.label, origin } : { why: "draw.no-ink" };
@@ -82,7 +83,7 @@ function mountDrawing(model, changed) {
 
   function fill(values, label) {
     const canvas = document.createElement("canvas");
-    paintPixels(canvas, values, model.image_shape, { ink: model.handwriting });
+    paintPixels(canvas, values, model.image_shape, { ink: model.handwriting, most: whitest(model, values) });
     drawing.show(canvas, { values, label });
     say(null);
   }
@@ -146,7 +147,7 @@ async function start() {
     const number = asked;
     waiting = true;
     const show = await compute(values).then((answer) => () => finish(answer), (error) => () => {
-      render(null, text("problem", { what: error.message }));
+      render(null, told(error));
     });
     waiting = false;
     if (number === asked) show();

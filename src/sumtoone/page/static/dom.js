@@ -62,6 +62,15 @@ export function paintSigned(canvas, values, height, width, most = Math.max(...va
   canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
 
+// Pixels that go so many times further than those of the training rows are of another kind.
+export const MUCH_BRIGHTER = 1.25;
+
+// The value of a picture that is white: its own largest, but of pixels at least the largest of the training rows.
+export function whitest({ divisor, largest }, values) {
+  const least = divisor === 1 ? 0 : largest && largest * MUCH_BRIGHTER < 255 ? largest : 255;
+  return values.reduce((most, value) => Math.max(most, value), least) || 1;
+}
+
 // Pixels (h, w) or (h, w, c) as a picture; `ink` turns bright ink on black into dark ink on white.
 export function paintPixels(canvas, values, [height, width, channels = 1], { ink = false, most = 255 } = {}) {
   const pixels = new ImageData(width, height);

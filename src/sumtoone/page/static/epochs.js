@@ -4,7 +4,12 @@ import { makeBars, totalText } from "./answer.js";
 import { get } from "./dom.js";
 import { forward, layersOf, softmax } from "./network.js";
 import * as source from "./source.js";
-import { percent, text } from "./words.js";
+import { percent, text, told } from "./words.js";
+
+// Which epoch's weights the run holds, where they are not the last one's.
+export function heldText({ epoch, history }) {
+  return epoch === null || epoch === history.length ? "" : text("epochs.held", { epoch, epochs: history.length });
+}
 
 export function mountEpochs(model) {
   const slider = get("epoch");
@@ -13,8 +18,11 @@ export function mountEpochs(model) {
   let answer = null;
   get("epochs").hidden = !model.snapshots.length;
   if (!model.snapshots.length) return () => {};
+  get("epoch-part").hidden = model.engine === "server";
+  if (model.engine === "server") return () => (get("epoch-note").textContent = text("epochs.server"));
   slider.max = String(model.snapshots.length - 1);
-  slider.value = slider.max;
+  // Where the answer's own weights are: early stopping goes back to an earlier epoch.
+  slider.value = Math.max(model.snapshots.indexOf(model.epoch), 0);
 
   function layersAt(epoch) {
     if (!fetched.has(epoch)) {
@@ -36,6 +44,7 @@ export function mountEpochs(model) {
 
   async function render() {
     const epoch = model.snapshots[slider.value];
+    get("epoch-note").textContent = heldText(model);
     get("epoch-name").textContent = nameOf(epoch);
     slider.setAttribute("aria-valuetext", nameOf(epoch));
     if (!answer) {
@@ -52,7 +61,7 @@ export function mountEpochs(model) {
       get("epoch-total").textContent = totalText(probabilities);
     } catch (error) {
       bars(null);
-      get("epoch-total").textContent = text("problem", { what: error.message });
+      get("epoch-total").textContent = told(error);
     }
   }
 

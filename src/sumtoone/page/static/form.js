@@ -11,6 +11,11 @@ const UNUSUAL = 10;
 // More inputs than these are one field for numbers with spaces or commas between them.
 const MOST_FIELDS = 100;
 
+// Of so many columns the names are listed.
+const MOST_NAMES = 2000;
+// A number with a decimal comma, or two numbers: in a row with other separators nobody can tell.
+const COMMA = /^[+-]?\d*,\d+(e[+-]?\d+)?$/i;
+
 const at = (values, place) => values[values.length > 1 ? place : 0];
 
 // What is wrong with a word as the value of a column, as {key, fields}; null if nothing is.
@@ -43,7 +48,7 @@ export function mountForm(model, changed) {
     input.setAttribute("aria-describedby", `${id}-note`);
     if (!many) input.inputMode = "decimal";
     input.addEventListener("input", () => {
-      label = null;
+      origin = null;
       changed();
     });
     const note = make("small", { id: `${id}-note` });
@@ -51,29 +56,42 @@ export function mountForm(model, changed) {
     row.append(make("div", { className: "value" }, name, input, note));
     return { input, note, name };
   });
-  let label = null;
+  // Another with each row that is filled in, though it be of the same label.
+  let origin = null;
   row.addEventListener("submit", (event) => event.preventDefault());
   get("empty").addEventListener("click", () => fill(null));
   get("averages").addEventListener("click", () => fill(average()));
+  if (many && model.columns) {
+    get("columns").hidden = false;
+    const names = model.columns.slice(0, MOST_NAMES).map((name, place) => `${place + 1}. ${name}`);
+    get("column-names").textContent = [...names, ...(model.columns.length > MOST_NAMES ? ["\u2026"] : [])].join(" \u00b7 ");
+  }
   get("entry").hidden = false;
 
   function average() {
-    return Array.from({ length: model.features }, (_, place) => Number((at(model.mean, place) * model.divisor).toPrecision(5)));
+    return Array.from({ length: model.features }, (_, place) => {
+      const [mean, std] = [at(model.mean, place), at(model.std, place)];
+      // As many digits more as the column is far from zero for its deviation.
+      const digits = 5 + Math.max(0, Math.ceil(Math.log10(Math.abs(mean) / std)));
+      return Number((mean * model.divisor).toPrecision(Math.min(digits, 17)));
+    });
   }
 
   function fill(values, of = null) {
     const words = values === null ? [] : Array.from(values, written);
     if (many) fields[0].input.value = words.join(" ");
     else fields.forEach(({ input }, place) => (input.value = words[place] ?? ""));
-    label = of;
+    origin = of === null ? null : { label: of };
     changed();
   }
 
   // {values, label}, or {why, fields}; each field says for itself what is wrong with it.
   function read() {
-    const words = many ? fields[0].input.value.split(/[\s,;]+/).filter(Boolean) : fields.map(({ input }) => input.value.trim());
+    const parts = many ? fields[0].input.value.split(/(?:\s|;|,(?=\s|$))+/).filter(Boolean) : [];
+    const comma = parts.length > 1 ? parts.find((part) => COMMA.test(part)) : undefined;
+    const words = many ? parts.flatMap((part) => part.split(",")).filter(Boolean) : fields.map(({ input }) => input.value.trim());
     const wrongs = words.map((word, place) => (word && place < model.features ? wrongWith(word, place, model) : null));
-    const first = wrongs.find(Boolean);
+    const first = comma ? { key: "entry.comma", fields: { given: comma.slice(0, 40) } } : wrongs.find(Boolean);
     fields.forEach(({ input, note, name }, place) => {
       const wrong = many ? first : wrongs[place];
       if (many) name.textContent = text("entry.numbers", { count: model.features });
@@ -81,10 +99,11 @@ export function mountForm(model, changed) {
       note.className = wrong ? "wrong" : "";
       note.textContent = wrong ? text(wrong.key, wrong.fields) : unusual(words[place], place);
     });
+    if (comma) return { why: first.key, fields: first.fields };
     if (first) return { why: "entry.wrong", fields: { column: first.fields.column } };
     const filled = words.filter(Boolean).length;
     if (filled !== model.features) return { why: "entry.incomplete", fields: { filled, count: model.features } };
-    return { values: Float64Array.from(words, Number), label, origin: label };
+    return { values: Float64Array.from(words, Number), label: origin && origin.label, origin };
   }
 
   function unusual(word, place) {

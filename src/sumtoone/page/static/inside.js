@@ -1,6 +1,6 @@
 // The network's own view: what it is given, what each layer makes of it, and the weights that lead to a unit.
 
-import { fillTable, get, make, paintPixels, paintSigned, roving } from "./dom.js";
+import { fillTable, get, make, paintPixels, paintSigned, roving, whitest } from "./dom.js";
 import { short, text } from "./words.js";
 
 // Cells of one layer that are shown at most, and inputs that are told one by one.
@@ -99,12 +99,15 @@ export function mountInside(model, layers) {
   }
 
   function signed(key, values, place) {
-    const [height, width, shown] = place === 0 && shape ? asPicture(values) : asBlock(values);
-    const canvas = make("canvas", { className: place === 0 && shape ? "picture" : "picture blocky", role: "img" });
+    const pictured = place === 0 && shape;
+    const [height, width, shown] = pictured ? asPicture(values) : asBlock(values);
+    const canvas = make("canvas", { className: pictured ? "picture" : "picture blocky", role: "img" });
     canvas.style.aspectRatio = `${width} / ${height}`;
     paintSigned(canvas, shown, height, width);
-    const range = { least: short(Math.min(...values)), most: short(Math.max(...values)) };
-    const words = text(key);
+    const told = pictured ? shown : values;
+    const range = { least: short(Math.min(...told)), most: short(Math.max(...told)) };
+    const added = pictured && shape.length === 3 && shape[2] > 1;
+    const words = added ? text("inside.added", { what: text(key), channels: shape[2] }) : text(key);
     canvas.setAttribute("aria-label", text("inside.range", { what: words, ...range }));
     return make("figure", {}, make("figcaption", {}, words, make("small", {}, `${range.least} \u2026 ${range.most}`)), canvas);
   }
@@ -130,10 +133,12 @@ export function mountInside(model, layers) {
     get("inside-lead").textContent = text(layers ? "inside.lead" : "inside.lead-server");
     if (shape) {
       const size = shape.slice(0, 2).join("\u2009\u00d7\u2009");
-      inputCaption.textContent = text(model.handwriting ? "inside.prepared" : "inside.scaled", { size });
-      picture.setAttribute("aria-label", text(given ? "inside.picture" : "inside.no-picture", { size }));
-      const most = model.divisor === 1 && given ? Math.max(...given.values) || 1 : 255;
-      paintPixels(picture, given ? given.values : new Float64Array(model.features), shape, { most });
+      const none = text("inside.no-picture", { size });
+      inputCaption.textContent = given ? text(model.handwriting ? "inside.prepared" : "inside.scaled", { size }) : none;
+      picture.setAttribute("aria-label", given ? text("inside.picture", { size }) : none);
+      if (given) paintPixels(picture, given.values, shape, { most: whitest(model, given.values) });
+      // A canvas whose size is set is empty.
+      else [picture.height, picture.width] = shape;
     }
     blocks.forEach(renderLayer);
     blocks.forEach(({ buttons }, place) => buttons.forEach((button, unit) => {

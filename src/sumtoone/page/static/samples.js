@@ -1,6 +1,6 @@
 // Rows of the data set's test split: to try, and to see where the network is wrong.
 
-import { get, make, paintPixels, roving } from "./dom.js";
+import { get, make, paintPixels, roving, whitest } from "./dom.js";
 import { largestPlace } from "./network.js";
 import * as source from "./source.js";
 import { text } from "./words.js";
@@ -19,8 +19,7 @@ export async function mountSamples(model, rows, answered, choose) {
     item.button = make("button", { type: "button", className: "sample" });
     if (model.image_shape) {
       const canvas = make("canvas", { "aria-hidden": "true" });
-      const most = model.divisor === 1 ? Math.max(...item.values) || 1 : 255;
-      paintPixels(canvas, item.values, model.image_shape, { ink: model.handwriting, most });
+      paintPixels(canvas, item.values, model.image_shape, { ink: model.handwriting, most: whitest(model, item.values) });
       item.button.append(canvas);
     }
     item.caption = make("span");

@@ -12,6 +12,9 @@ const CODE = {
   twice: "softmax(softmax(x, dim=1), dim=1)",
 };
 
+// These set one row's logits against another's: they do see a number that a row's logits share.
+const NEED_LOGITS = ["everything", "axis"];
+
 const small = (value) => (value ? value.toExponential(1).replace("-", "\u2212") : "0");
 
 // `second` is what stands in a batch beside the answer: {logits, name()}; the answer's own logits, {label} of a sample.
@@ -22,7 +25,8 @@ export function mountSoftmax(model, second) {
   const temperature = get("temperature");
 
   for (const name of Object.keys(WAYS)) {
-    const input = make("input", { type: "radio", name: "way", value: name, checked: name === way });
+    const disabled = model.engine === "server" && NEED_LOGITS.includes(name);
+    const input = make("input", { type: "radio", name: "way", value: name, checked: name === way, disabled });
     input.addEventListener("change", () => {
       way = name;
       renderWay();
@@ -102,6 +106,7 @@ export function mountSoftmax(model, second) {
     for (const part of ["softmax", "wrongly", "gradients"]) get(part).hidden = !answer;
     if (!answer) return;
     get("softmax-note").textContent = model.engine === "page" ? "" : text("softmax.note-server");
+    get("ways-note").textContent = model.engine === "page" ? "" : text("wrongly.note-server");
     renderSteps();
     renderWay();
     renderGradient();

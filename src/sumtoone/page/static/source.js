@@ -3,6 +3,11 @@
 const held = document.getElementById("held");
 const inside = held && JSON.parse(held.textContent);
 
+// What the server calls the run that this page was told of: another one at the same address is refused.
+let fingerprint = "";
+// So many rows go into one request, until the server says that they are too many.
+let atOnce = Infinity;
+
 export function standsAlone() {
   return inside !== null;
 }
@@ -12,7 +17,9 @@ export async function texts() {
 }
 
 export async function model() {
-  return inside ? inside.run.model : (await answered("page/model.json")).json();
+  const described = inside ? inside.run.model : await (await answered("page/model.json")).json();
+  fingerprint = described.fingerprint || "";
+  return described;
 }
 
 export async function samples() {
@@ -22,11 +29,25 @@ export async function samples() {
 // The weights at the end, or those that the snapshot of an epoch holds.
 export async function weights(epoch = null) {
   if (inside) return bytes(inside.run.weights).buffer;
-  return (await answered(epoch === null ? "page/weights.bin" : `page/weights/${epoch}.bin`)).arrayBuffer();
+  const url = epoch === null ? "page/weights.bin" : `page/weights/${epoch}.bin`;
+  return (await answered(fingerprint ? `${url}?run=${fingerprint}` : url)).arrayBuffer();
 }
 
 // The probabilities (N, K) of raw rows (N, D), computed where the network is.
-export async function predicted(rows, { classes, divisor }) {
+export async function predicted(rows, model) {
+  if (rows.length <= atOnce) {
+    try {
+      return await asked(rows, model);
+    } catch (error) {
+      if (error.code !== "serve-rows" || rows.length < 2) throw error;
+      atOnce = Math.ceil(rows.length / 2);
+    }
+  }
+  const first = await predicted(rows.slice(0, atOnce), model);
+  return [...first, ...(await predicted(rows.slice(first.length), model))];
+}
+
+async function asked(rows, { classes, divisor }) {
   const body = JSON.stringify({ [divisor === 1 ? "vectors" : "pixels"]: rows.map((row) => [...row]) });
   const request = { method: "POST", headers: { "Content-Type": "application/json" }, body };
   const answer = await (await answered("predict", request)).json();
@@ -45,6 +66,7 @@ async function answered(url, request = {}) {
   const headers = { ...request.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   const response = await fetch(url, { ...request, headers });
   if (response.ok) return response;
-  const told = await response.json().catch(() => ({}));
-  throw new Error(told.error || `${url}: ${response.status}`);
+  const { error, code } = await response.json().catch(() => ({}));
+  const key = code === "serve-run-changed" ? "changed" : null;
+  throw Object.assign(new Error(error || `${url}: ${response.status}`), { code, key });
 }

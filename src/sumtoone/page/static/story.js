@@ -1,6 +1,7 @@
 // How the run was trained and judged: curves as SVG with a table beside them, and the confusion matrix as a table.
 
 import { fillTable, get, make } from "./dom.js";
+import { heldText } from "./epochs.js";
 import { percent, text } from "./words.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP] = [320, 200, 54, 28, 10, 12];
@@ -86,11 +87,13 @@ function renderConfusion(area, classes, judged) {
   area.append(make("div", { className: "scroll", role: "group", tabindex: "0", "aria-label": text("confusion.title") }, table));
 }
 
-export function mountStory({ history, classes, metrics }) {
+export function mountStory(model) {
+  const { history, classes, metrics } = model;
   const judged = metrics.test && typeof metrics.test.accuracy === "number" ? metrics.test : null;
   get("story").hidden = !history.length;
   get("judged").hidden = !judged;
   return () => {
+    get("story-note").textContent = heldText(model);
     renderCurves(get("curves"), history);
     if (judged) renderConfusion(get("confusion"), classes, judged);
   };

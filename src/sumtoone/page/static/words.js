@@ -36,6 +36,11 @@ export function text(key, fields = {}) {
   return words.replace(/\{(\w+)\}/g, (_, name) => String(fields[name]));
 }
 
+// What to say of an error: words of its own where it has their key.
+export function told(error) {
+  return error.key ? text(error.key) : text("problem", { what: error.message });
+}
+
 export function percent(share) {
   return `${(100 * share).toFixed(1)}%`;
 }
