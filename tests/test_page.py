@@ -686,14 +686,15 @@ def test_a_run_that_changed_at_the_server_is_said(run: s1.Run, folder: Path, lon
         lone.route("**/page/weights/*", refused)
         by_mouse(lone)
         said = (
-            "The run at this address is another than the one that this page was opened with. Reload the page to see it."
+            "The run at this address is no longer the one that this page was opened with. Reload the page; where that "
+            "does not help, start the server again."
         )
         expect(lone.locator("#epoch-total")).to_have_text(said)
         assert asked[0] == f"{address}page/weights/3.bin?run=abc"
         lone.route("**/page/weights.bin?run=abc", refused)
         lone.goto(address + "?lang=ko")
         expect(lone.locator("#problem")).to_have_text(
-            "이 주소의 실행이 이 페이지를 열었을 때의 실행과 다릅니다. 페이지를 새로 고치면 새 실행이 보입니다."
+            "이 주소의 실행은 이 페이지를 열었을 때의 실행이 아닙니다. 페이지를 새로 고치고, 그래도 같으면 서버를 다시 시작하세요."
         )
 
 

@@ -213,14 +213,13 @@ def test_the_epochs_of_another_run_in_the_folder_are_refused(tmp_path: Path) -> 
         for seed, name in enumerate(("shown", "other"))
     )
     folder = tmp_path / "shown"
-    shown = page.document(first, folder, "model.json")
+    page.document(first, folder, "model.json")
     ours = page.document(first, folder, "weights/1.bin")
     shutil.rmtree(folder)
     (tmp_path / "other").rename(folder)
     for epoch in (0, 1):
         with pytest.raises(RunError, match=r"\[run-damaged\](?s:.*)digest does not match"):
             page.document(first, folder, f"weights/{epoch}.bin")
-    assert page.document(first, folder, "model.json") == shown
     theirs = page.document(second, folder, "weights/1.bin")
     assert ours is not None
     assert theirs is not None
