@@ -694,7 +694,8 @@ def test_a_run_that_changed_at_the_server_is_said(run: s1.Run, folder: Path, lon
         lone.route("**/page/weights.bin?run=abc", refused)
         lone.goto(address + "?lang=ko")
         expect(lone.locator("#problem")).to_have_text(
-            "이 주소의 실행은 이 페이지를 열었을 때의 실행이 아닙니다. 페이지를 새로 고치고, 그래도 같으면 서버를 다시 시작하세요."
+            "이 주소의 실행은 이 페이지를 열었을 때의 실행이 아닙니다. 페이지를 새로 고치고, 그래도 같으면 서버를 다시 "
+            "시작하세요."
         )
 
 
