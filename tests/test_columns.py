@@ -239,3 +239,24 @@ def test_pictures_with_their_channels_first_are_refused_by_a_run_on_colours():
     with pytest.raises(s1.ShapeError) as caught:
         run.probabilities(pictures.permute(0, 3, 1, 2))
     assert caught.value.code == "run-channels"
+    with pytest.raises(s1.ShapeError) as caught:
+        run.probabilities(pictures.permute(0, 2, 1, 3))
+    assert caught.value.code == "run-turned"
+
+
+def test_pictures_on_their_side_are_refused():
+    rng = np.random.default_rng(0)
+    data = s1.Dataset.from_arrays(rng.integers(0, 256, (40, 4, 5)).astype(np.uint8), np.arange(40) % 2)
+    run = s1.fit(s1.Network("20-4-2"), data, epochs=1)
+    pictures = data.test.inputs.reshape(-1, 4, 5)
+    for shape in ((-1, 4, 5), (-1, 1, 4, 5), (-1, 4, 5, 1), (-1, 20), (-1, 2, 10)):
+        assert torch.equal(run.probabilities(pictures.reshape(shape)), run.probabilities(data.test.inputs))
+    turned = pictures.permute(0, 2, 1)
+    for given in (turned, turned[0], turned[:1], turned[:, None], turned[..., None]):
+        with pytest.raises(s1.ShapeError) as caught:
+            run.probabilities(given)
+        assert caught.value.code == "run-turned"
+    assert str(caught.value).splitlines()[1:3] == [
+        "  expected: shape (N, …), pictures of (4, 5), as the run was trained on",
+        f"  got: shape ({len(turned)}, 5, 4, 1)",
+    ]

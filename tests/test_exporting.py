@@ -480,6 +480,8 @@ network.eval()
 def prepare(rows):
     """Turn raw rows (N, ...) as the data set holds them into what the network sees, (N, 6)."""
     x = torch.as_tensor(rows, dtype=torch.float32)
+    if not x.isfinite().all():
+        raise ValueError("a value is NaN, infinite, or too large for the type of the rows")
     x = x.flatten(1)
     if x.shape[1] != 6:
         raise ValueError("a row must have 6 values")
@@ -517,6 +519,23 @@ def test_the_python_file_refuses_rows_that_are_none_of_its_own() -> None:
         with pytest.raises(ValueError, match=r"^a row must have 4 values$"):
             numbers["probabilities"](rows)
     assert numbers["probabilities"](torch.zeros(3, 2, 2)).shape == (3, 3)
+    for value in (math.nan, math.inf, -math.inf, 1e39):
+        with pytest.raises(ValueError, match=r"^a value is NaN, infinite, or too large for the type of the rows$"):
+            numbers["predict"]([[0.0] * 4, [0.0, 0.0, 0.0, value]])
+
+
+def test_the_python_file_refuses_pictures_with_their_axes_in_another_order() -> None:
+    colours = module_of(run_of("60-3", image_shape=(4, 5, 3)))
+    grey = module_of(run_of("20-3", image_shape=(4, 5)))
+    pictures = torch.arange(120, dtype=torch.uint8).reshape(2, 4, 5, 3)
+    assert torch.equal(colours["probabilities"](pictures), colours["probabilities"](pictures.reshape(2, 60)))
+    for axes in ((0, 3, 1, 2), (0, 2, 1, 3)):
+        with pytest.raises(ValueError, match=r"^a picture must have the shape \(4, 5, 3\)$"):
+            colours["predict"](pictures.permute(axes))
+    for shape in ((4, 5), (1, 4, 5), (4, 5, 1), (20,)):
+        assert grey["probabilities"](pictures[..., 0].reshape(2, *shape)).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"^a picture must have the shape \(4, 5\)$"):
+        grey["predict"](pictures[..., 0].permute(0, 2, 1))
 
 
 # --- the same bytes, and files that are whole or absent

@@ -110,7 +110,8 @@ class Run:
         Raises
         ------
         ShapeError, DtypeError
-            If the inputs hold no rows of the size the network was trained on, or pictures with their channels first.
+            If the inputs hold no rows of the size the network was trained on, or pictures with their axes in another
+            order.
         DataError
             If a frame lacks a column, or has one that the run does not know.
         UnavailableError
@@ -135,10 +136,8 @@ class Run:
     def _rows(self, inputs: Tensor | ArrayLike) -> Tensor:
         inputs = conversion.in_order(inputs, self.columns, (self.label, "split"))
         shape = tuple(getattr(inputs, "shape", ()))
-        if self.image_shape is not None and len(self.image_shape) == 3 and shape[-3:] != self.image_shape:
-            height, width, channels = self.image_shape
-            if shape[-3:] == (channels, height, width):
-                raise ShapeError("run-channels", shape=shape, wanted=self.image_shape)
+        if self.image_shape is not None:
+            _check_picture(shape, self.image_shape)
         return self.preprocessing.rows(inputs)
 
     def _computed(self, rows: Tensor, *, probabilities: bool) -> Tensor:
@@ -181,6 +180,17 @@ class Run:
     def with_metrics(self, folder: Path, metrics: Mapping[str, Any]) -> Run:
         """Return the run with more measured numbers, and keep them in its folder beside those that are there."""
         return replace(self, metrics={**self.metrics, **run_format.add_metrics(folder, metrics)})
+
+
+def _check_picture(shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Refuse pictures whose axes are in another order: they hold as many values, and each in another's place."""
+    # A single channel may be an axis or none.
+    given, image = ([length for length in axes if length != 1] for axes in (shape, wanted))
+    last = given[-len(image) :] if image else []
+    if last == image or sorted(last) != sorted(image):
+        return
+    first = len(wanted) == 3 and last == [image[-1], *image[:-1]]
+    raise ShapeError("run-channels" if first else "run-turned", shape=shape, wanted=wanted)
 
 
 def environment(threads: int | None = None) -> dict[str, Any]:

@@ -152,7 +152,8 @@ def _use(run: Run, network: Network) -> list[str]:
         words = text("exporting.source.pixels")
         taken = ["x = torch.as_tensor(rows)", "if x.dtype != torch.uint8:", f'    raise TypeError("{words}")']
     else:
-        taken = [f"x = torch.as_tensor(rows, dtype=torch.{kind})"]
+        taken = [f"x = torch.as_tensor(rows, dtype=torch.{kind})", "if not x.isfinite().all():"]
+        taken += [f'    raise ValueError("{text("exporting.source.finite")}")']
     x = "x" if kind != "uint8" else "x.double()" if step.far else "x.float()"
     divided = x if step.divisor == 1 else f"{x} / {_number(step.divisor)}"
     prepared = f"(({divided} - MEAN) / STD).float()" if step.far else f"{x} * SCALE + SHIFT"
@@ -164,7 +165,7 @@ def _use(run: Run, network: Network) -> list[str]:
         "",
         "",
         "def prepare(rows):",
-        *_indented([_docstring("prepare", **shapes), *taken], 1),
+        *_indented([_docstring("prepare", **shapes), *taken, *_picture(run)], 1),
         "    x = x.flatten(1)",
         f"    if x.shape[1] != {step.features}:",
         f'        raise ValueError("{text("exporting.source.width", **shapes)}")',
@@ -179,6 +180,18 @@ def _use(run: Run, network: Network) -> list[str]:
         "def predict(rows):",
         *_indented([_docstring("predict", **shapes)], 1),
         "    return [CLASSES[place] for place in probabilities(rows).argmax(dim=1)]",
+    ]
+
+
+def _picture(run: Run) -> list[str]:
+    """The lines that refuse pictures whose axes are in another order; a single channel may be an axis or none."""
+    if run.image_shape is None:
+        return []
+    words = text("exporting.source.picture", shape=", ".join(map(str, run.image_shape)))
+    axes = [length for length in run.image_shape if length != 1]
+    return [
+        f"if x.ndim > 2 and [n for n in x.shape[1:] if n != 1] != {axes}:",
+        f'    raise ValueError("{words}")',
     ]
 
 
