@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from browser import chromium
 from served import Served, ask, digits_run, served
-from sumtoone import open_run, page
+from sumtoone import Dataset, Network, fit, open_run, page
 
 TOKEN = "0123456789abcdef"
 POLICY = (
@@ -70,11 +72,9 @@ def test_nothing_else_is_there(server: Served, path: str) -> None:
 
 
 def test_a_weight_that_cannot_be_read_is_a_defect_without_its_path(tmp_path: Path, run: Path) -> None:
-    from sumtoone import Dataset, Network, fit, snapshots
+    from sumtoone import snapshots
 
-    out = tmp_path / "snapped"
-    rows = [[float(n), 1.0] for n in range(40)]
-    fit(Network("2-2"), Dataset.from_arrays(rows, [0, 1] * 20), epochs=1, out=out, snapshots=True)
+    out = _snapped(tmp_path / "snapped", 1)
     assert snapshots.epochs(out) == (0, 1)
     with served(out, may_say=True) as server:
         assert ask(server, path="/page/weights/0.bin", method="GET")[0] == 200
@@ -83,6 +83,49 @@ def test_a_weight_that_cannot_be_read_is_a_defect_without_its_path(tmp_path: Pat
         assert (status, json.loads(body)["code"]) == (500, "serve-defect")
         assert str(tmp_path) not in body.decode()
     assert "000001.safetensors" in server.said
+
+
+def _snapped(out: Path, epochs: int, seed: int = 0) -> Path:
+    rows = [[float(n), 1.0] for n in range(40)]
+    fit(Network("2-2"), Dataset.from_arrays(rows, [0, 1] * 20), epochs=epochs, seed=seed, out=out, snapshots=True)
+    return out
+
+
+def _refused(server: Served, name: str) -> tuple[int, str]:
+    status, _, body = ask(server, path=f"/page/{name}", method="GET")
+    return status, json.loads(body)["code"]
+
+
+def test_weights_are_asked_for_by_their_runs_fingerprint(tmp_path: Path) -> None:
+    with served(_snapped(tmp_path / "run", 1)) as server:
+        found = json.loads(ask(server, path="/page/model.json", method="GET")[2])["fingerprint"]
+        assert found == sha256((tmp_path / "run" / "model.safetensors").read_bytes()).hexdigest()
+        for name in ("weights.bin", "weights/0.bin"):
+            assert ask(server, path=f"/page/{name}?run={found}", method="GET")[0] == 200
+            # Another's are refused also where these are at hand.
+            assert _refused(server, f"{name}?run={'0' * 64}") == (409, "serve-run-changed")
+
+
+@pytest.mark.parametrize("after", ["removed", "replaced"])
+def test_another_run_at_the_same_place_is_not_shown_as_this_one(tmp_path: Path, after: str) -> None:
+    out = _snapped(tmp_path / "run", 2)
+    # Nothing is on its standard error: this is no defect.
+    with served(out) as server:
+        kept = ask(server, path="/page/weights/0.bin", method="GET")
+        shutil.rmtree(out)
+        if after == "replaced":
+            _snapped(out, 3, seed=1)
+        for name in ("weights/1.bin", "weights/3.bin", "model.json"):
+            assert _refused(server, name) == (409, "serve-run-changed")
+        assert ask(server, path="/page/weights/0.bin", method="GET")[::2] == kept[::2]
+        assert ask(server, path="/v2/health/ready", method="GET")[0] == 200
+
+
+def test_what_is_measured_while_it_is_served_changes_no_run(tmp_path: Path) -> None:
+    out = _snapped(tmp_path / "run", 1)
+    with served(out) as server:
+        open_run(out).with_metrics(out, {"mine": {"accuracy": 0.5}})
+        assert ask(server, path="/page/model.json", method="GET")[0] == 200
 
 
 def test_a_browser_opens_it_with_the_token_and_nothing_is_refused(run: Path) -> None:

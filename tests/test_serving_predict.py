@@ -16,11 +16,11 @@ import requests
 from PIL import Image, ImageDraw
 
 from served import Served, ask, ask_json, digits_run, served, table_run
-from sumtoone import open_run
+from sumtoone import Dataset, Network, fit, open_run
 from sumtoone.errors import UnavailableError
 from sumtoone.photos import prepare
 from sumtoone.serving.model import Model
-from sumtoone.serving.predicting import Pictures
+from sumtoone.serving.predicting import Pictures, json_rows
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,49 @@ def test_every_form_of_rows_gives_what_the_run_gives(digits: Served, folder: Pat
     status, answer = ask_json(digits, {"pixels": flat[:1]})
     assert _probabilities(answer) == expected[:1]
     assert "predictions" in answer
+
+
+def test_whole_numbers_are_pixels_however_dark(digits: Served, folder: Path) -> None:
+    rows = np.random.default_rng(2).integers(0, 2, (3, 784), np.uint8)
+    status, answer = ask_json(digits, {"pixels": rows.tolist()})
+    assert status == 200, answer
+    assert _probabilities(answer) == open_run(folder / "digits").probabilities(rows).tolist()
+
+
+def test_a_column_of_whole_numbers_is_one_of_pixels_too(tmp_path: Path) -> None:
+    import pyarrow
+
+    rows = np.random.default_rng(3).integers(0, 2, (40, 20), np.uint8)
+    names = [f"c{place}" for place in range(20)]
+    frame = pyarrow.table(dict(zip(names, rows.T, strict=True)))
+    run = fit(Network("20-2"), Dataset.from_arrays(frame, [0, 1] * 20), epochs=1)
+    model, expected = Model(run), rows[:2].tolist()
+    assert model.pixels
+    documents: list[Any] = [
+        {"rows": [dict(zip(names, row, strict=True)) for row in expected]},
+        {"columns": {name: rows[:2, place].tolist() for place, name in enumerate(names)}},
+    ]
+    for document in documents:
+        found, _ = json_rows(json.dumps(document).encode(), model)
+        assert (found.dtype, found.tolist()) == (np.uint8, expected)
+
+
+def test_a_single_channel_may_be_an_axis(digits: Served, folder: Path) -> None:
+    rows = np.random.default_rng(1).integers(0, 256, (3, 784), np.uint8)
+    expected = open_run(folder / "digits").probabilities(rows).tolist()
+    for shape in ((3, 28, 28, 1), (3, 1, 28, 28)):
+        for kind in ("pixels", "vectors"):
+            status, answer = ask_json(digits, {kind: rows.reshape(shape).tolist()})
+            assert (status, _probabilities(answer)) == (200, expected)
+    status, answer = ask_json(digits, {"pixels": rows[0].reshape(28, 28, 1).tolist()})
+    assert (status, _probabilities(answer)) == (200, expected[:1])
+    assert "predictions" not in answer
+
+
+def test_a_truncated_picture_is_called_an_image(digits: Served) -> None:
+    status, _, answer = ask(digits, body=_one()[:-200], content_type="image/png")
+    assert (status, json.loads(answer)["code"]) == (400, "image-broken")
+    assert json.loads(answer)["got"].startswith("the image: ")
 
 
 def test_a_pixel_between_two_levels_is_taken_as_it_is(digits: Served, folder: Path) -> None:
@@ -133,7 +176,7 @@ REFUSED: list[tuple[Any, int, str, str]] = [
     ({"pixels": [*FLAT[:-1], 256]}, 400, "serve-pixels", "values from 0 to 256"),
     ({"pixels": [*FLAT[:-1], -1]}, 400, "serve-pixels", "values from -1 to 255"),
     ({"pixels": [pixel / 255 for pixel in FLAT]}, 400, "preprocessing-pixels", "784 values from 0 to 1"),
-    ({"pixels": [*[0] * 783, 1]}, 400, "preprocessing-pixels", "784 values from 0 to 1"),
+    ({"pixels": [*[0.0] * 783, 1.0]}, 400, "preprocessing-pixels", "784 values from 0 to 1"),
     ({"pixels": [FLAT] * 101}, 413, "serve-rows", "101 rows"),
     ({"columns": {"a": 1}}, 400, "serve-no-columns", "names"),
     ({"rows": [{"a": 1}]}, 400, "serve-no-columns", "names"),
@@ -152,7 +195,10 @@ OF_TABLES: list[tuple[Any, str, str]] = [
     ({"columns": {"a": 1, "b": 2, "높이": 3, "c": 4}}, "data-columns", "missing: -; not known: c"),
     ({"columns": {"a": [1], "b": [1, 2], "높이": [3]}}, "serve-columns", "a: (1,), b: (2,), 높이: (1,)"),
     ({"columns": {"a": [1], "b": 1, "높이": [3]}}, "serve-columns", "a: (1,), b: (), 높이: (1,)"),
-    ({"columns": {"a": "1", "b": 1, "높이": 3}}, "serve-numbers", '"1"'),
+    ({"columns": {"a": "1", "b": 1, "높이": 3}}, "serve-numbers", 'a: "1"'),
+    ({"columns": {"a": [1, 2], "b": [1, None], "높이": [3, 4]}}, "serve-numbers", "b: null"),
+    ({"rows": [{"a": 1, "b": 2, "높이": 3}, {"a": 1, "b": 2, "높이": True}]}, "serve-numbers", "높이: true"),
+    ({"rows": [{"a": [1], "b": [2], "높이": [3]}]}, "serve-columns", "a: (1, 1), b: (1, 1), 높이: (1, 1)"),
     ({"columns": {}}, "serve-columns", "dict"),
     ({"columns": [1, 2, 3]}, "serve-columns", "list"),
     ({"rows": []}, "serve-columns", "list"),
@@ -242,7 +288,7 @@ def test_a_picture_is_measured_before_it_is_decoded(digits: Served, table: Serve
 
 def test_a_compressed_body_is_refused(digits: Served) -> None:
     status, answer = ask_json(digits, {"pixels": FLAT}, content_encoding="gzip")
-    assert (status, answer["code"], answer["got"]) == (415, "serve-media-type", "gzip")
+    assert (status, answer["code"], answer["got"]) == (415, "serve-encoding", "gzip")
 
 
 def test_an_answer_larger_than_any_buffer_comes_whole_to_who_reads_slowly(table: Served) -> None:
@@ -285,7 +331,6 @@ class Own(torch.nn.Module):
 
 
 def test_a_module_of_ones_own_is_served(tmp_path: Path) -> None:
-    from sumtoone import Dataset, fit
     from sumtoone.adoption.files import module_from_file
 
     (tmp_path / "own.py").write_text(MODULE)

@@ -144,7 +144,9 @@ def test_errors_reach_the_client_in_our_words(client: Any) -> None:
     assert caught.value.message().endswith("(expected: parameters: binary_data; got: classification)")
     with pytest.raises(InferenceServerException) as caught:
         client.infer("digits", _input(ROWS), request_compression_algorithm="gzip")
-    assert "got: gzip" in caught.value.message()
+    assert caught.value.message() == (
+        "The body is compressed (expected: a body as it is, without the header 'Content-Encoding'; got: gzip)"
+    )
     bad = ROWS.astype(np.float32)
     bad[3, 3] = np.nan
     with pytest.raises(InferenceServerException) as caught:
@@ -264,6 +266,22 @@ def test_raw_bytes_that_nothing_speaks_of(server: Served) -> None:
     headers = {"inference_header_content_length": str(len(head))}
     status, _, body = ask(server, path="/v2/models/digits/infer", body=head + b"more", **headers)
     assert (status, json.loads(body)["got"]) == (400, "-")
+
+
+def test_a_name_that_is_not_ascii_is_asked_by_another(tmp_path: Path, run: Path, expected: np.ndarray) -> None:
+    """The client writes a name into the address twice encoded: what stays as it is comes through."""
+    with served(run.rename(tmp_path / "숫자 été"), "--max-rows", 100) as server:
+        found = triton.InferenceServerClient(f"127.0.0.1:{server.port}")
+        assert server.model == "ete"
+        assert found.is_model_ready(server.model)
+        assert np.array_equal(found.infer(server.model, _input(ROWS)).as_numpy("probabilities"), expected)
+        found.close()
+    (tmp_path / "숫자 été").rename(run)
+
+
+def test_another_model_is_told_where_this_one_is(server: Served) -> None:
+    status, _, body = ask(server, path="/v2/models/other", method="GET")
+    assert (status, json.loads(body)["try"]) == (404, "GET /v2/models/digits")
 
 
 def test_paths_and_methods(server: Served) -> None:

@@ -50,7 +50,11 @@ _STEEP = 0.5
 
 
 def prepare(
-    image: str | Path | bytes | Image.Image, image_shape: tuple[int, ...] = (28, 28), *, digits: bool | None = None
+    image: str | Path | bytes | Image.Image,
+    image_shape: tuple[int, ...] = (28, 28),
+    *,
+    digits: bool | None = None,
+    name: str | None = None,
 ) -> NDArray[np.uint8]:
     """Return one picture as a network's raw input: uint8 pixels, row by row.
 
@@ -71,6 +75,8 @@ def prepare(
         (height, width), or (height, width, channels) with 1 or 3 channels.
     digits
         Whether to treat the picture as MNIST's digits were.
+    name
+        What errors call the picture; its path or its type where nothing is said.
 
     Returns
     -------
@@ -98,7 +104,8 @@ def prepare(
     height, width, channels = (*image_shape, 1)[:3]
     if digits is None:
         digits = tuple(image_shape) == (28, 28)
-    name = str(image) if isinstance(image, str | Path) else f"<{type(image).__name__}>"
+    if name is None:
+        name = str(image) if isinstance(image, str | Path) else f"<{type(image).__name__}>"
     if digits:
         grey = np.asarray(_decoded(image, name, "L", _WORK, paper=None), dtype=np.float32)
         return np.repeat(_as_mnist(grey, (height, width), name).reshape(-1), channels)

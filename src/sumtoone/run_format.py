@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from sumtoone.runs import Run
 
 FORMAT = 2
+WEIGHTS = "model.safetensors"
 _KNOWN = (1, FORMAT)
 
 
@@ -103,6 +104,20 @@ def read(folder: Path, network: nn.Module | None) -> dict[str, Any]:
 def read_document(folder: Path) -> dict[str, Any]:
     """Return what stands in ``run.json``; :class:`RunError` if it is damaged or may not be read."""
     return read_file(folder / "run.json", MOST_JSON, json_from_bytes)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a run, by its name, as ``run.json`` has them.
+
+    Raises
+    ------
+    RunError
+        If there is no run, or it is damaged.
+    """
+    found = read_document(folder).get("digests")
+    if not isinstance(found, dict):
+        raise RunError("run-damaged", given=f"{folder / 'run.json'}: no digests")
+    return {name: str(digest) for name, digest in found.items()}
 
 
 def _parts(folder: Path, document: Mapping[str, Any], network: nn.Module | None) -> dict[str, Any]:

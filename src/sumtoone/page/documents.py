@@ -73,11 +73,15 @@ def document(run: Run, folder: Path | None, name: str) -> Content | None:
 
 def model(run: Run, folder: Path | None) -> dict[str, Any]:
     """Return the description of a run, as plain values."""
+    from sumtoone import run_format
+
     here = in_page(run.network)
     described: Any = run.network.specification if here else None
     preprocessing = run.preprocessing
     return {
         "name": run.name,
+        # The page asks with it for the weights of this run, and not of another that took its folder.
+        "fingerprint": "" if folder is None else run_format.digests(folder).get(run_format.WEIGHTS, ""),
         "classes": run.classes,
         "features": preprocessing.features,
         "sizes": described.sizes if here else None,

@@ -103,7 +103,7 @@ class Application:
         self.queue.check_room()
         packed = headers.get(b"content-encoding", b"identity")
         if packed != b"identity":
-            raise UsageError("serve-media-type", given=packed.decode("latin-1")[:80])
+            raise UsageError("serve-encoding", given=packed.decode("latin-1")[:80])
         body = await self._bodies.read(headers, receive)
         try:
             return await handler(scope, headers, body)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,6 +23,8 @@ OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")
 OPEN_FOLDER = "/static/"
 _HARMLESS = ("GET", "HEAD", "OPTIONS")
 _LOCAL_NAMES = ("localhost", "ip6-localhost")
+# What browsers leave out of an origin.
+_PORTS = {"http": ":80", "https": ":443"}
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,18 @@ def host_name(host: str) -> str | None:
     return name.lower().rstrip(".")
 
 
+def origin(given: str) -> str | None:
+    """Return an origin as browsers send it; None where this is none.
+
+    >>> origin("HTTPS://Example.org:443/"), origin("http://[::1]:80"), origin("example.org"), origin("https://a/b")
+    ('https://example.org', 'http://[::1]', None, None)
+    """
+    scheme, found, host = given.lower().removesuffix("/").partition("://")
+    if not found or scheme not in _PORTS or host_name(host) is None or host.endswith((":", ".")):
+        return None
+    return f"{scheme}://{host.removesuffix(_PORTS[scheme])}"
+
+
 def is_address(name: str) -> bool:
     """Whether a name is an IP address: what no other site's name can turn into.
 
@@ -250,3 +266,15 @@ def is_loopback(host: str) -> bool:
     (True, True, False)
     """
     return host in _LOCAL_NAMES or (is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def url_name(name: str) -> str:
+    """Return a name in ASCII as it may stand in an address; ``model`` where nothing of it may.
+
+    Clients do not agree on how other letters are written there.
+
+    >>> url_name("my runs/première ★")
+    'my-runs-premiere'
+    """
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter))
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", plain).strip("-.") or "model"

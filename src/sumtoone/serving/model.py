@@ -5,9 +5,8 @@ Shape suffixes: N rows, D values in a row, K classes.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sumtoone import run_format
 from sumtoone.data import conversion
-from sumtoone.errors import DataError, ShapeError
+from sumtoone.errors import DataError, RunError, ShapeError
 from sumtoone.language.lines import listed
 from sumtoone.network import Network
 from sumtoone.runs import Run
+from sumtoone.serving.limits import url_name
 
 _LEVELS = 255
 # So few values may look like anything; Preprocessing takes the same number.
@@ -41,16 +42,35 @@ class Model:
         So many rows may come in one request.
     called
         What it is called in addresses; the run's name where nothing is said.
+    digests
+        Those of the folder's files as it was opened; none where it is in no folder.
     """
 
     run: Run
     folder: Path | None = None
     most_rows: int = 4096
     called: str | None = None
+    digests: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        digests = {} if self.folder is None else run_format.digests(self.folder)
+        object.__setattr__(self, "digests", digests)
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the weights' file; empty where it is in no folder."""
+        return self.digests.get(run_format.WEIGHTS, "")
+
+    def is_in_folder(self) -> bool:
+        """Whether the folder holds this run still, and not another one or none."""
+        try:
+            return self.folder is None or run_format.digests(self.folder) == self.digests
+        except RunError:
+            return False
 
     @cached_property
     def name(self) -> str:
-        """What it is called in addresses: letters, digits, ``.``, ``_`` and ``-``."""
+        """What it is called in addresses: ASCII letters, digits, ``.``, ``_`` and ``-``."""
         return url_name(self.called or self.run.name)
 
     @cached_property
@@ -79,18 +99,21 @@ class Model:
         return type(self.run.network) is Network
 
     def is_one(self, shape: tuple[int, ...]) -> bool:
-        """Whether values of this shape are one row: (D,), or the shape of one picture."""
-        return shape == (self.features,) or (self.run.image_shape is not None and shape == tuple(self.run.image_shape))
+        """Whether values of this shape are one row: (D,), or one picture, whose single channel may be an axis."""
+        picture = self.run.image_shape
+        if picture is None or shape == (self.features,):
+            return shape == (self.features,)
+        return shape == tuple(picture) or (len(picture) == 2 and shape == (*picture, 1))
 
-    def rows(self, values: NDArray[Any], *, typed: bool = True) -> NDArray[Any]:
+    def rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values as rows (N, D) of a type that :meth:`probabilities` takes, checked whole.
+
+        Values of uint8 are pixels where pixels belong, however dark.
 
         Parameters
         ----------
         values
             Numbers of shape (D,), (N, D), or one or more pictures.
-        typed
-            Whether the sender said of which type they are: then uint8 values are pixels, however dark.
 
         Raises
         ------
@@ -100,7 +123,7 @@ class Model:
         x_ND = self._shaped(values)
         if x_ND.dtype.kind == "f" and not np.isfinite(x_ND).all():
             raise DataError("serve-finite")
-        return self._as_pixels(x_ND, typed) if self.pixels else self._as_numbers(x_ND)
+        return self._as_pixels(x_ND) if self.pixels else self._as_numbers(x_ND)
 
     def from_columns(self, names: Sequence[str], values: NDArray[Any]) -> NDArray[Any]:
         """Return :meth:`rows` of values (N, D) whose columns have names: names decide, never positions."""
@@ -119,7 +142,9 @@ class Model:
 
     def _shaped(self, values: NDArray[Any]) -> NDArray[Any]:
         shape = values.shape
-        if not (self.is_one(shape) or (shape and self.is_one(shape[1:]))):
+        # As PyTorch has pictures of one channel: with it in front.
+        one = shape[2:] if len(shape) == 4 and shape[1] == 1 else shape[1:]
+        if not (self.is_one(shape) or (shape and (self.is_one(shape[1:]) or self.is_one(one)))):
             picture = self.run.image_shape
             wanted = [(self.features,), ("N", self.features)]
             wanted += [] if picture is None else [tuple(picture), ("N", *picture)]
@@ -132,8 +157,8 @@ class Model:
             raise DataError("serve-no-rows")
         return values.reshape(count, self.features)
 
-    def _as_pixels(self, x_ND: NDArray[Any], typed: bool) -> NDArray[Any]:
-        if x_ND.dtype == np.uint8 and typed:
+    def _as_pixels(self, x_ND: NDArray[Any]) -> NDArray[Any]:
+        if x_ND.dtype == np.uint8:
             return x_ND
         least, most = x_ND.min(), x_ND.max()
         if most <= 1 and x_ND.size >= _FEW:
@@ -150,12 +175,3 @@ class Model:
         if kind is np.float32 and x_ND.dtype != np.float32 and not np.isfinite(narrow).all():
             raise DataError("serve-finite")
         return narrow
-
-
-def url_name(name: str) -> str:
-    """Return a name as it may stand in an address; ``model`` where nothing of it may.
-
-    >>> url_name("my runs/première ★")
-    'my-runs-première'
-    """
-    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "model"

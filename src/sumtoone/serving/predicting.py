@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -13,10 +14,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from sumtoone.data import images
 from sumtoone.errors import DataError, UnavailableError, UsageError
+from sumtoone.language import text
 from sumtoone.language.lines import listed
-from sumtoone.photos import prepare
 from sumtoone.serving.answers import Answer
 from sumtoone.serving.model import Model
 
@@ -77,11 +77,18 @@ def json_rows(body: bytes, model: Model) -> tuple[Values, bool]:
     one = model.is_one(values.shape)
     if kind != "pixels" and one != (kind == "vector"):
         raise DataError("serve-vectors", name=kind, given=list(values.shape))
-    return model.rows(values, typed=False), not one
+    return model.rows(values), not one
 
 
-def numbers(value: Any) -> Values:
-    """Return nested lists of numbers as an array.
+def numbers(value: Any, name: str = "") -> Values:
+    """Return nested lists of numbers as an array: uint8 where they all are whole numbers from 0 to 255.
+
+    Parameters
+    ----------
+    value
+        The lists, or one number.
+    name
+        Of the column they are, for errors.
 
     Raises
     ------
@@ -98,16 +105,17 @@ def numbers(value: Any) -> Values:
     """
     shape: list[int] = []
     level = [value]
+    said = f"{name[:40]}: " if name else ""
     while level and type(level[0]) is list:
         length = len(level[0])
         if len(shape) == _DEEPEST or any(type(item) is not list or len(item) != length for item in level):
-            raise DataError("serve-numbers", given="[[…], …]")
+            raise DataError("serve-numbers", given=f"{said}[[…], …]")
         shape.append(length)
         level = level[0] if len(level) == 1 else [inner for item in level for inner in item]
     kinds = set(map(type, level))
     if not kinds <= {int, float}:
         given = next(item for item in level if type(item) not in (int, float))
-        raise DataError("serve-numbers", given=orjson.dumps(given)[:40].decode(errors="replace"))
+        raise DataError("serve-numbers", given=said + orjson.dumps(given)[:40].decode(errors="replace"))
     return _flat(level, kinds).reshape(shape)
 
 
@@ -126,10 +134,10 @@ def _columns(value: Any, model: Model) -> tuple[Values, bool]:
     if not isinstance(value, dict) or not value:
         raise DataError("serve-columns", given=type(value).__name__)
     several = any(type(item) is list for item in value.values())
-    columns = [numbers(item) for item in value.values()]
+    columns = [numbers(item, name) for name, item in value.items()]
     if len({column.shape for column in columns}) != 1 or columns[0].ndim != int(several):
         raise DataError("serve-columns", given=listed([f"{n}: {c.shape}" for n, c in zip(value, columns, strict=True)]))
-    table = np.stack([column.reshape(-1).astype(np.float64) for column in columns], axis=1)
+    table = np.stack([column.reshape(-1) for column in columns], axis=1)
     return model.from_columns(list(value), table), several
 
 
@@ -141,8 +149,13 @@ def _records(value: Any, model: Model) -> Values:
     for record in value:
         if record.keys() != value[0].keys():
             raise DataError("serve-columns", given=listed(list(record)))
-    table = numbers([[record[name] for name in names] for record in value])
-    return model.from_columns(names, table.astype(np.float64))
+    table: Values | None = None
+    with contextlib.suppress(DataError):
+        table = numbers([[record[name] for name in names] for record in value])
+    if table is None or table.ndim != 2:
+        # Column by column, which takes longer: the error then names one.
+        return _columns({name: [record[name] for record in value] for name in names}, model)[0]
+    return model.from_columns(names, table)
 
 
 def answer(model: Model, probabilities: Values, several: bool) -> Answer:
@@ -184,6 +197,8 @@ class Pictures:
         self._most_waiting = most_waiting
         self._waiting = 0
         self._thread = ThreadPoolExecutor(1, "sumtoone-pictures")
+        # In the language of whoever starts it: threads do not know it.
+        self._name = text("serving.picture")
 
     async def rows(self, picture: bytes, deadline: float) -> Values:
         """Return the row (1, D) of a picture in a file's bytes.
@@ -212,15 +227,19 @@ class Pictures:
         self._thread.shutdown(cancel_futures=True)
 
     def _prepared(self, picture: bytes, deadline: float) -> Values:
+        # With the first picture: a server is to be ready soon.
+        from sumtoone.data import images
+        from sumtoone.photos import prepare
+
         if monotonic() > deadline:
             raise UnavailableError("serve-late")
-        with images.decoding("<bytes>"):
-            width, height = images.opened(BytesIO(picture), "<bytes>").size
+        with images.decoding(self._name):
+            width, height = images.opened(BytesIO(picture), self._name).size
         if width * height > self._most_pixels:
             raise DataError("serve-image-pixels", size=f"{width} x {height}", limit=self._most_pixels)
         shape = self._model.run.image_shape
         assert shape is not None
-        return prepare(picture, tuple(shape), digits=self._model.run.handwriting)
+        return prepare(picture, tuple(shape), digits=self._model.run.handwriting, name=self._name)
 
 
 async def one_file(content_type: bytes, body: bytes) -> bytes:

@@ -120,7 +120,7 @@ class Site:
         model, version = given.get("model"), given.get("version", inference_protocol.VERSION)
         if model is not None and (model != self._model.name or version != inference_protocol.VERSION):
             known = f"{self._model.name}, {inference_protocol.VERSION}"
-            raise UsageError("serve-model", given=f"{model}, {version}"[:80], known=known)
+            raise UsageError("serve-model", given=f"{model}, {version}"[:80], known=known, model=self._model.name)
 
     # --- the page
 
@@ -138,7 +138,9 @@ class Site:
         return _static(request, page.asset(request.path_params["name"]))
 
     async def _document(self, request: Request) -> Answer:
-        name = request.path_params["name"]
+        name, wanted = request.path_params["name"], request.query_params.get("run")
+        if wanted is not None and wanted != self._model.fingerprint:
+            raise UsageError("serve-run-changed")
         answer = self._kept.get(name)
         if answer is None:
             if self._waiting >= _MOST_WAITING:
@@ -146,9 +148,7 @@ class Site:
             self._waiting += 1
             try:
                 loop = asyncio.get_running_loop()
-                content = await loop.run_in_executor(
-                    self._thread, page.document, self._model.run, self._model.folder, name
-                )
+                content = await loop.run_in_executor(self._thread, _made, self._model, name)
             except RunError as error:
                 # A file of the run that was changed or lost: whoever asks cannot mend it, nor shall see where it lies.
                 print(error, file=sys.stderr, flush=True)
@@ -184,6 +184,19 @@ class Site:
     async def _model_ready(self, _: Request) -> Answer:
         ready = self._ready()
         return json_answer({"name": self._model.name, "ready": ready}, 200 if ready else 503)
+
+
+def _made(model: Model, name: str) -> page.Content | None:
+    """Return a document that is this run's, and not that of another run which took its folder meanwhile."""
+    try:
+        content = page.document(model.run, model.folder, name)
+    except RunError:
+        if model.is_in_folder():
+            raise
+        raise UsageError("serve-run-changed") from None
+    if not model.is_in_folder():
+        raise UsageError("serve-run-changed")
+    return content
 
 
 def _static(request: Request, content: page.Content | None) -> Answer:
