@@ -166,6 +166,12 @@ def _error(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, dic
         (["--token", "short"], 2, "serve-token-weak", "5 characters"),
         (["--token", "0123456789 abcdef"], 2, "serve-token-weak", "17 characters"),
         (["--host", "192.0.2.1", "--no-token"], 4, "serve-address", "192.0.2.1: Cannot assign requested address"),
+        *(
+            (["--allow-origin", given], 2, "serve-allow-origin", given)
+            for given in ("nonsense", "null", "*", "example.org", "ftp://a", "https://a/b", "https://", "https://a:b")
+        ),
+        (["--name", "첫 실행"], 2, "serve-name", "첫 실행"),
+        (["--name", "a/b"], 2, "serve-name", "a/b"),
         (["--port", "70000"], 2, "argument-value", "70000"),
         (["--deadline", "0"], 2, "argument-value", "0"),
         (["--grace", "nan"], 2, "argument-value", "nan"),
@@ -209,9 +215,22 @@ def test_a_token_of_the_surroundings_counts_and_can_be_refused(run: Path) -> Non
     with served(run, env=token) as server:
         assert server.url.endswith("/?token=0123456789abcdef")
         assert ask_json(server, PIXELS)[0] == 401
-    with served(run, "--host", "0.0.0.0", "--no-token", "--name", "digit reader", env=token) as server:
+    with served(run, "--no-token", "--name", "digit-reader", env=token) as server:
         assert server.model == "digit-reader"
         assert ask_json(server, PIXELS)[0] == 200
+
+
+def test_everywhere_is_no_address_to_go_to(run: Path) -> None:
+    """0.0.0.0 is all addresses of this machine: a browser here needs one of them, and one elsewhere another."""
+    with served(run, "--host", "0.0.0.0", "--token", "0123456789abcdef") as server:
+        assert server.url == f"http://127.0.0.1:{server.port}/?token=0123456789abcdef"
+        assert ask(server, path="/v2/health/live", method="GET")[0] == 200
+    ready, elsewhere = server.said.splitlines()
+    assert server.url in ready
+    address = r"([0-9.]+|ADDRESS-OF-THIS-MACHINE)"
+    found = re.fullmatch(rf"From another machine: http://{address}:{server.port}/\?token=0123456789abcdef", elsewhere)
+    assert found is not None
+    assert found[1] != "0.0.0.0"
 
 
 @pytest.mark.measured
@@ -248,10 +267,42 @@ def test_open_shows_the_page_in_the_browser(run: Path, tmp_path: Path) -> None:
         assert shown.read_text() == server.url + "\n"
 
 
-def test_a_name_that_no_address_can_hold_is_made_one() -> None:
-    from sumtoone.serving.model import url_name
+def test_where_no_browser_can_be_started_it_says_so(run: Path) -> None:
+    environment = {**os.environ, **warm.measuring, "BROWSER": "", "PATH": ""}
+    command = [sys.executable, "-m", "sumtoone", "serve", str(run), "--port", "0", "--open", "--quiet", "--lang", "ko"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        url = server.stdout.readline().strip()
+        # It is said from a thread, whenever the system has answered.
+        said = server.stderr.readline()
+        server.terminate()
+    assert said == f"여기서는 브라우저를 시작할 수 없습니다. 이 주소를 브라우저에서 여세요: {url}\n"
+    assert server.returncode == 0
 
-    assert [url_name(name) for name in ("a b/c", "첫 실행", "..", "★")] == ["a-b-c", "첫-실행", "model", "model"]
+
+def test_a_name_that_no_address_can_hold_is_made_one() -> None:
+    from sumtoone.serving.limits import url_name
+
+    made = ["a-b-c", "run", "model", "model", "model", "premiere"]
+    assert [url_name(name) for name in ("a b/c", "run 첫", "첫 실행", "..", "★", "première")] == made
+
+
+def test_an_origin_is_what_browsers_send() -> None:
+    from sumtoone.serving.limits import Guard, origin
+
+    given = ["https://example.org/", "HTTPS://Example.org:443", "http://a:8080", "http://[::1]:80"]
+    assert [origin(one) for one in given] == [
+        "https://example.org",
+        "https://example.org",
+        "http://a:8080",
+        "http://[::1]",
+    ]
+    found = origin("https://example.org:443/")
+    assert found is not None
+    Guard(origins=(found,)).check("POST", "/predict", {b"host": b"localhost", b"origin": b"https://example.org"})
 
 
 def test_help_shows_every_limit(capsys: pytest.CaptureFixture[str]) -> None:

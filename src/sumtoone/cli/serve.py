@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
+import socket
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, opened
+from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, opened, warn
 from sumtoone.errors import UnavailableError, UsageError
 from sumtoone.language import text
 
@@ -52,8 +54,11 @@ def serve(
     if missing:
         raise UnavailableError("serve-extra", missing=", ".join(missing))
     known = _token(host, token, no_token)
+    origins = tuple(map(_origin, allow_origin or ()))
+    _check_name(name)
     voice = Voice(as_json, quiet)
     voice.begin(text("cli.serve.begin", run=run))
+    _load()
     from sumtoone.serving.limits import Guard, Limits
     from sumtoone.serving.model import Model
     from sumtoone.serving.server import listening, serve_model
@@ -64,18 +69,32 @@ def serve(
         limits = Limits(
             max_body, max_rows, max_pixels, queue, deadline, read_timeout, grace, connections=max_connections
         )
-        guard = Guard((host, *(allow_host or ())), tuple(allow_origin or ()), known)
-        url = _url(host, listener.getsockname()[1], known)
+        guard = Guard((host, *(allow_host or ())), origins, known)
+        here, elsewhere = _addresses(host)
+        url, from_elsewhere = (_url(address, listener.getsockname()[1], known) for address in (here, elsewhere))
 
         def ready() -> None:
             voice.emit({"event": "ready", "url": url, "model": model.name, "pid": os.getpid()})
             voice.say(text("cli.serve.ready", url=url))
+            if elsewhere != here:
+                voice.say(text("cli.serve.elsewhere", url=from_elsewhere))
             voice.result(url)
             if open_page:
                 _show(url)
 
         ended_by = serve_model(model, listener, limits, guard, ready)
     return 130 if ended_by == signal.SIGINT else 0
+
+
+def _load() -> None:
+    """Import what serves. All of it stays: to look for garbage meanwhile would take a tenth of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        import sumtoone.serving.server  # noqa: F401
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _token(host: str, token: str | None, no_token: bool) -> str | None:
@@ -96,6 +115,37 @@ def _token(host: str, token: str | None, no_token: bool) -> str | None:
     return given
 
 
+def _check_name(name: str | None) -> None:
+    from sumtoone.serving.limits import url_name
+
+    if name is not None and url_name(name) != name:
+        raise UsageError("serve-name", given=name[:80])
+
+
+def _origin(given: str) -> str:
+    from sumtoone.serving.limits import origin
+
+    found = origin(given)
+    if found is None:
+        raise UsageError("serve-allow-origin", given=given[:80])
+    return found
+
+
+def _addresses(host: str) -> tuple[str, str]:
+    """Return where a browser on this machine finds a server, and where one on another machine does."""
+    wildcards = {"0.0.0.0": ("127.0.0.1", socket.AF_INET), "::": ("::1", socket.AF_INET6)}  # noqa: S104 - compared
+    if host not in wildcards:
+        return host, host
+    here, family = wildcards[host]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as to_anywhere:
+            # An address of the documentation's: nothing is sent, the system only says from where it would be.
+            to_anywhere.connect(("192.0.2.1" if family == socket.AF_INET else "2001:db8::1", 9))
+            return here, to_anywhere.getsockname()[0]
+    except OSError:
+        return here, text("cli.serve.address")
+
+
 def _url(host: str, port: int, token: str | None) -> str:
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}/" + ("" if token is None else f"?token={token}")
@@ -105,5 +155,12 @@ def _show(url: str) -> None:
     import threading
     import webbrowser
 
+    # In the language of this thread.
+    words = text("cli.serve.no-browser", url=url)
+
+    def show() -> None:
+        if not webbrowser.open(url):
+            warn(words)
+
     # A browser of the terminal would take the loop's time.
-    threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+    threading.Thread(target=show, daemon=True).start()
