@@ -275,10 +275,14 @@ def test_where_no_browser_can_be_started_it_says_so(run: Path) -> None:
     ) as server:
         assert server.stdout is not None
         assert server.stderr is not None
+        # Where nothing is said, it ends, and so does the wait for a line.
+        watch = threading.Timer(60, server.kill)
+        watch.start()
         url = server.stdout.readline().strip()
         # It is said from a thread, whenever the system has answered.
         said = server.stderr.readline()
         server.terminate()
+        watch.cancel()
     assert said == f"여기서는 브라우저를 시작할 수 없습니다. 이 주소를 브라우저에서 여세요: {url}\n"
     assert server.returncode == 0
 
