@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -187,6 +188,7 @@ def test_the_description_is_the_runs(run: s1.Run, folder: Path) -> None:
     assert [row["train_loss"] for row in history] == list(run.history["train_loss"])
     assert told == {
         "name": "run",
+        "fingerprint": sha256((folder / "model.safetensors").read_bytes()).hexdigest(),
         "classes": list("0123456789"),
         "features": 784,
         "sizes": [784, 128, 64, 10],
@@ -204,7 +206,8 @@ def test_the_description_is_the_runs(run: s1.Run, folder: Path) -> None:
         "largest": 255,
         "engine": "page",
     }
-    assert json.loads(page.document(run, None, "model.json").body)["snapshots"] == []  # type: ignore[union-attr]
+    nowhere = json.loads(page.document(run, None, "model.json").body)  # type: ignore[union-attr]
+    assert (nowhere["snapshots"], nowhere["fingerprint"]) == ([], "")
 
 
 def test_the_epochs_of_another_run_in_the_folder_are_refused(tmp_path: Path) -> None:
