@@ -28,7 +28,16 @@ def main() -> int:
             break
         rounds += 1
         print(f"seed {seed}", flush=True)
-        more = ["--fuzz", f"{chosen.examples}", f"--hypothesis-seed={seed}", f"--until={until}", "--tb=short", *pytest]
+        more = [
+            "-p",
+            "no:schemathesis",
+            "--fuzz",
+            f"{chosen.examples}",
+            f"--hypothesis-seed={seed}",
+            f"--until={until}",
+            "--tb=short",
+            *pytest,
+        ]
         if subprocess.run([sys.executable, "-m", "pytest", *more], check=False).returncode != 0:
             wrong.append(seed)
     found = f"failed with the seeds {wrong}: what to paste stands under each failure" if wrong else "nothing found"

@@ -142,8 +142,8 @@ def test_in_korean() -> None:
     with speaking("ko"):
         found = explain_error(written)
     assert found.what == "fc2는 행마다 숫자 64개를 받는데 128개가 들어옵니다."
-    assert found.instead == ("self.fc2 = nn.Linear(128, 10)  # 또는 앞 계층이 64개를 내게 합니다",)
-    assert "번 줄, forward 안, 계층 fc2" in found.text
+    assert found.instead == ("self.fc2 = nn.Linear(128, 10)  # 또는 앞 층이 64개를 내게 합니다",)
+    assert "번 줄, forward 안, 층 fc2" in found.text
 
 
 def test_a_layer_of_a_sequence_is_named_by_its_place_or_by_its_sizes() -> None:
