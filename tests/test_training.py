@@ -504,7 +504,10 @@ def test_a_module_that_cannot_take_the_rows(dataset: Dataset) -> None:
     with pytest.raises(ShapeError) as caught:
         fit(nn.Sequential(nn.Linear(5, 3)), dataset)
     assert caught.value.message == "The network cannot take these rows"
-    assert caught.value.got == "mat1 and mat2 shapes cannot be multiplied (64x12 and 5x3)"
+    assert caught.value.got == (
+        "Sequential[0] takes 5, receives 12 numbers for each row "
+        "(mat1 and mat2 shapes cannot be multiplied (64x12 and 5x3))"
+    )
 
 
 def test_a_preprocessing_of_another_size(dataset: Dataset) -> None:
