@@ -52,7 +52,9 @@ def new_folder(target: Path, files: Mapping[str, bytes]) -> Iterator[Path]:
             with _told(target):
                 temporary.rename(target)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            # From Python 3.13 on it ignores no path that cannot be one.
+            with suppress(ValueError):
+                shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
