@@ -113,7 +113,10 @@ async function start() {
   const updateSoon = eachFrame(() => update());
   // Busy until it shows the answer to what stands on the sheet.
   const busy = (is) => get("answer").setAttribute("aria-busy", String(is));
+  // Changes of what stands there: an answer to what stood there before is not shown.
+  let asked = 0;
   const changed = () => {
+    asked += 1;
     busy(true);
     updateSoon();
   };
@@ -129,11 +132,9 @@ async function start() {
   }
 
   // Of several questions to a server, the last one's answer counts, and only one is on its way.
-  let asked = 0;
   let waiting = false;
   function update() {
     const { values, why, fields, label, origin } = input.read();
-    asked += 1;
     if (!values) return render(null, text(why, fields));
     const finish = (answer) => {
       if (!answer.probabilities.every(Number.isFinite)) return render(null, text("answer.overflow"));
