@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -23,7 +22,7 @@ from browser import chromium
 from pages import Watch, predicted, stopped_early
 from sumtoone import page, snapshots
 from sumtoone.data import Preprocessing
-from sumtoone.errors import RunError, UsageError
+from sumtoone.errors import UsageError
 from sumtoone.history import History
 from sumtoone.language import LANGUAGES, entries, speaking
 from sumtoone.page import assets, bundling, documents
@@ -208,28 +207,6 @@ def test_the_description_is_the_runs(run: s1.Run, folder: Path) -> None:
     }
     nowhere = json.loads(page.document(run, None, "model.json").body)  # type: ignore[union-attr]
     assert (nowhere["snapshots"], nowhere["fingerprint"]) == ([], "")
-
-
-def test_the_epochs_of_another_run_in_the_folder_are_refused(tmp_path: Path) -> None:
-    first, second = (
-        s1.fit(s1.Network("784-8-10", seed=seed), s1.load("digits"), epochs=1, snapshots=True, out=tmp_path / name)
-        for seed, name in enumerate(("shown", "other"))
-    )
-    folder = tmp_path / "shown"
-    page.document(first, folder, "model.json")
-    ours = page.document(first, folder, "weights/1.bin")
-    shutil.rmtree(folder)
-    (tmp_path / "other").rename(folder)
-    for epoch in (0, 1):
-        with pytest.raises(RunError, match=r"\[run-damaged\](?s:.*)digest does not match"):
-            page.document(first, folder, f"weights/{epoch}.bin")
-    theirs = page.document(second, folder, "weights/1.bin")
-    assert ours is not None
-    assert theirs is not None
-    assert theirs.body != ours.body
-    shutil.rmtree(folder)
-    with pytest.raises(RunError, match=r"\[run-damaged\]"):
-        page.document(first, folder, "weights/1.bin")
 
 
 def test_a_run_that_stopped_early_says_which_epoch_it_holds(run: s1.Run, stopped: tuple[s1.Run, Path]) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sumtoone.errors import RunError, UsageError
-from sumtoone.storage import read_regular
+from sumtoone.storage import json_from_bytes, read_regular
 
 # More than any run's description or history needs: a million epochs, or five million columns of floats.
 MOST_JSON = 2**28
@@ -153,6 +153,21 @@ def read_file(path: Path, most: int, parse: Callable[[bytes], _Parsed], digest: 
         return parse(content)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from None
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the sha256 of each file of a finished run, by its name, as ``run.json`` has them.
+
+    Raises
+    ------
+    RunError
+        If there is no run, or it is damaged.
+    """
+    document: Any = read_file(folder / "run.json", MOST_JSON, json_from_bytes)
+    found = document.get("digests") if isinstance(document, dict) else None
+    if not isinstance(found, dict):
+        raise RunError("run-damaged", given=f"{folder / 'run.json'}: no digests")
+    return {name: str(digest) for name, digest in found.items()}
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> RunError:

@@ -106,20 +106,6 @@ def read_document(folder: Path) -> dict[str, Any]:
     return read_file(folder / "run.json", MOST_JSON, json_from_bytes)
 
 
-def digests(folder: Path) -> dict[str, str]:
-    """Return the sha256 of each file of a run, by its name, as ``run.json`` has them.
-
-    Raises
-    ------
-    RunError
-        If there is no run, or it is damaged.
-    """
-    found = read_document(folder).get("digests")
-    if not isinstance(found, dict):
-        raise RunError("run-damaged", given=f"{folder / 'run.json'}: no digests")
-    return {name: str(digest) for name, digest in found.items()}
-
-
 def _parts(folder: Path, document: Mapping[str, Any], network: nn.Module | None) -> dict[str, Any]:
     options = TrainingOptions.from_json(document["options"])
     preprocessing = Preprocessing.from_json(document["preprocessing"])

@@ -9,14 +9,14 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sumtoone.description import load
 from sumtoone.errors import RunError
-from sumtoone.run_folder import MOST_JSON, exists, read_file, told
-from sumtoone.storage import json_from_bytes, tensors_from_bytes, tensors_to_bytes, write_atomically
+from sumtoone.run_folder import digests as recorded
+from sumtoone.run_folder import exists, read_file, told
+from sumtoone.storage import tensors_from_bytes, tensors_to_bytes, write_atomically
 
 if TYPE_CHECKING:
     from torch import nn
@@ -64,25 +64,8 @@ def remove(folder: Path) -> None:
         home.rmdir()
 
 
-def digests_of(folder: Path) -> dict[str, str]:
-    """Return the sha256 of each snapshot by its name, as a finished run's ``run.json`` says them.
-
-    Raises
-    ------
-    RunError
-        If there is no run, or it is damaged.
-    """
-    document: Any = read_file(folder / "run.json", MOST_JSON, json_from_bytes)
-    found = document.get("digests") if isinstance(document, dict) else None
-    if not isinstance(found, dict):
-        raise RunError("run-damaged", given=f"{folder / 'run.json'}: no digests")
-    return {name: str(digest) for name, digest in found.items() if _NAME.fullmatch(name)}
-
-
-def epochs(folder: Path, known: Mapping[str, str] | None = None) -> tuple[int, ...]:
+def epochs(folder: Path) -> tuple[int, ...]:
     """Return the epochs whose weights a finished run has kept, from 0, the start; none where it kept none.
-
-    ``known`` is what :func:`digests_of` said of the folder earlier; it is read anew where None.
 
     Raises
     ------
@@ -97,28 +80,23 @@ def epochs(folder: Path, known: Mapping[str, str] | None = None) -> tuple[int, .
     >>> epochs(Path("runs/kept"))
     (0, 1, 2)
     """
-    kept = digests_of(folder) if known is None else known
-    return tuple(sorted(int(match[1]) for match in map(_NAME.fullmatch, kept) if match))
+    return tuple(sorted(int(match[1]) for match in map(_NAME.fullmatch, recorded(folder)) if match))
 
 
-def network(run: Run, folder: Path, epoch: int, known: Mapping[str, str] | None = None) -> nn.Module:
+def network(run: Run, folder: Path, epoch: int) -> nn.Module:
     """Return the run's network as it was after ``epoch`` epochs; the run's own is left as it is.
-
-    ``known`` is what :func:`digests_of` said when the run was opened: then the snapshots of another run, which lies in
-    the folder since, are refused. Where None, the folder's own ``run.json`` is believed.
 
     Raises
     ------
     RunError
         If that epoch was not kept, or its file is damaged, missing or another network's.
     """
-    kept = digests_of(folder) if known is None else known
-    path = folder / _name(epoch)
-    if _name(epoch) not in kept:
-        raise RunError("run-snapshot", path=str(folder), epoch=epoch, kept=len(kept))
+    digest = recorded(folder).get(_name(epoch))
+    if digest is None:
+        raise RunError("run-snapshot", path=str(folder), epoch=epoch, kept=len(epochs(folder)))
     made = copy.deepcopy(run.network)
     most = sum(tensor.nbytes for tensor in made.state_dict().values()) + _HEADERS
-    load(made, read_file(path, most, tensors_from_bytes, kept[_name(epoch)]), str(folder))
+    load(made, read_file(folder / _name(epoch), most, tensors_from_bytes, digest), str(folder))
     return made.eval()
 
 

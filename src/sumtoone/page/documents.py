@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from sumtoone.page.assets import JSON, Content
 from sumtoone.storage import finite
@@ -30,8 +29,6 @@ MOST_SAMPLES = 200
 # Of all samples together, so that rows of a million features do not make a document of gigabytes.
 _MOST_VALUES = 2_000_000
 _SNAPSHOT = re.compile(r"weights/(0|[1-9][0-9]{0,8})\.bin")
-# What the folder of a run said of its snapshots when it was first asked: another run may lie there since.
-_known: WeakKeyDictionary[Run, dict[Path, Mapping[str, str]]] = WeakKeyDictionary()
 
 
 def document(run: Run, folder: Path | None, name: str) -> Content | None:
@@ -53,7 +50,7 @@ def document(run: Run, folder: Path | None, name: str) -> Content | None:
     Raises
     ------
     RunError
-        If the snapshot of an epoch cannot be read, or is not the one that was there when the run was first asked about.
+        If the snapshot of an epoch cannot be read.
     """
     if name == "model.json":
         return Content(to_bytes(model(run, folder)), JSON)
@@ -67,13 +64,13 @@ def document(run: Run, folder: Path | None, name: str) -> Content | None:
         return None
     from sumtoone import snapshots
 
-    network = snapshots.network(run, folder, int(found[1]), _digests(run, folder))
+    network = snapshots.network(run, folder, int(found[1]))
     return Content(weights(network), "application/octet-stream")
 
 
 def model(run: Run, folder: Path | None) -> dict[str, Any]:
     """Return the description of a run, as plain values."""
-    from sumtoone import run_format
+    from sumtoone import run_folder, run_format
 
     here = in_page(run.network)
     described: Any = run.network.specification if here else None
@@ -81,7 +78,7 @@ def model(run: Run, folder: Path | None) -> dict[str, Any]:
     return {
         "name": run.name,
         # The page asks with it for the weights of this run, and not of another that took its folder.
-        "fingerprint": "" if folder is None else run_format.digests(folder).get(run_format.WEIGHTS, ""),
+        "fingerprint": "" if folder is None else run_folder.digests(folder).get(run_format.WEIGHTS, ""),
         "classes": run.classes,
         "features": preprocessing.features,
         "sizes": described.sizes if here else None,
@@ -185,16 +182,7 @@ def _epochs(run: Run, folder: Path | None) -> tuple[int, ...]:
         return ()
     from sumtoone import snapshots
 
-    return snapshots.epochs(folder, _digests(run, folder))
-
-
-def _digests(run: Run, folder: Path) -> Mapping[str, str]:
-    from sumtoone import snapshots
-
-    known = _known.setdefault(run, {})
-    if folder not in known:
-        known[folder] = snapshots.digests_of(folder)
-    return known[folder]
+    return snapshots.epochs(folder)
 
 
 def to_bytes(value: object) -> bytes:

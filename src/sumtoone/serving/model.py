@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sumtoone import run_format
+from sumtoone import run_folder, run_format
 from sumtoone.data import conversion
 from sumtoone.errors import DataError, RunError, ShapeError
 from sumtoone.language.lines import listed
@@ -53,7 +53,7 @@ class Model:
     digests: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        digests = {} if self.folder is None else run_format.digests(self.folder)
+        digests = {} if self.folder is None else run_folder.digests(self.folder)
         object.__setattr__(self, "digests", digests)
 
     @property
@@ -64,7 +64,7 @@ class Model:
     def is_in_folder(self) -> bool:
         """Whether the folder holds this run still, and not another one or none."""
         try:
-            return self.folder is None or run_format.digests(self.folder) == self.digests
+            return self.folder is None or run_folder.digests(self.folder) == self.digests
         except RunError:
             return False
 
