@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from served import Served, ask, ask_json, digits_run, served
-from sumtoone.errors import SumtooneError
-from sumtoone.serving.limits import MOST_HELD, Bodies
+from sumtoone.errors import SumtooneError, UsageError
+from sumtoone.serving.limits import MOST_HELD, Bodies, Guard
 from sumtoone.serving.server import _many_files
 
 TOKEN = "0123456789abcdef-._~"
@@ -434,3 +434,19 @@ def test_the_metrics_add_up(run: Path) -> None:
     assert found["sumtoone_batch_requests_sum"] == "6.0"
     assert found["sumtoone_queue_waiting"] == "0.0"
     assert found["sumtoone_compute_seconds_count"] == found["sumtoone_batch_rows_count"] == "6.0"
+
+
+@pytest.mark.parametrize("said", ["evil.example", "Evil.Example.", "evil.example:8000"])
+def test_the_advice_about_a_host_can_be_followed(said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Guard().check("GET", "/predict", {b"host": said.encode()})
+    assert caught.value.try_ == "start the server with --allow-host evil.example"
+    for advised in (said, "evil.example"):
+        Guard((advised,)).check("GET", "/predict", {b"host": said.encode()})
+
+
+@pytest.mark.parametrize("given", ["https://evil.example", "a b", ""])
+def test_what_is_no_host_is_not_allowed_in_silence(given: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Guard((given,))
+    assert caught.value.code == "serve-allow-host"

@@ -146,7 +146,7 @@ class Guard:
     """
 
     def __init__(self, hosts: tuple[str, ...] = (), origins: tuple[str, ...] = (), token: str | None = None) -> None:
-        self._hosts = {*_LOCAL_NAMES, *(host.lower() for host in hosts)}
+        self._hosts = {*_LOCAL_NAMES, *map(_allowed, hosts)}
         self.origins = frozenset(origin.lower().rstrip("/") for origin in origins)
         self._known: set[bytes] = set()
         self._token = None if token is None else b"Bearer " + token.encode()
@@ -188,7 +188,7 @@ class Guard:
     def _check_host(self, host: bytes) -> None:
         name = host_name(host.decode("latin-1"))
         if name is None or not ("*" in self._hosts or name in self._hosts or is_address(name)):
-            raise UsageError("serve-host", given=host.decode("latin-1")[:80] or "-")
+            raise UsageError("serve-host", given=name or host.decode("latin-1")[:80] or "-")
         # What somebody may send in endless variety is not remembered.
         if len(self._known) < 64:
             self._known.add(host)
@@ -244,6 +244,14 @@ def origin(given: str) -> str | None:
     if not found or scheme not in _PORTS or host_name(host) is None or host.endswith((":", ".")):
         return None
     return f"{scheme}://{host.removesuffix(_PORTS[scheme])}"
+
+
+def _allowed(host: str) -> str:
+    """Return a name as :meth:`Guard.check` compares it: an address or ``*`` as it is, of others not the port."""
+    name = host if host == "*" or is_address(host) else host_name(host)
+    if name is None:
+        raise UsageError("serve-allow-host", given=host[:80])
+    return name
 
 
 def is_address(name: str) -> bool:

@@ -103,7 +103,7 @@ def serve_model(model: Model, listener: socket.socket, limits: Limits, guard: Gu
         # A module of somebody's own that computes beyond the grace: Python would wait for its thread.
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(130 if server.ended_by == signal.SIGINT else 0)
     return server.ended_by
 
 
