@@ -44,6 +44,34 @@ def _verdict(nursery: Nursery, source: str, exercise: str) -> Verdict:
     return verdict
 
 
+SIGMOID = """
+class Network(nn.Module):
+    def __init__(self, deep=False):
+        super().__init__()
+{layers}
+        self.softmax = nn.Softmax(dim=1)
+
+    def forward(self, x):
+        return self.softmax(self.layers(x))
+"""
+LAYERS = "self.layers = nn.Sequential(nn.Linear(784, {0}), nn.Sigmoid(), nn.Linear({0}, 10))"
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [LAYERS.format(256)],
+        ["# self.hidden = nn.Linear(784, 128)", LAYERS.format(256)],
+        ["# self.hidden = nn.Linear(784, 128)", "# self.more = nn.Linear(128, 64)", LAYERS.format(256)],
+        ["if deep:", "    " + LAYERS.format(512), "else:", "    " + LAYERS.format(256)],
+    ],
+)
+def test_the_exercise_is_found_by_the_layers_that_are_there(nursery: Nursery, layers: list[str]) -> None:
+    source = SIGMOID.format(layers="\n".join("        " + line for line in layers))
+    (verdict,) = judged(nursery, from_text(source, "mine.py"), Settings(None, seconds=4))
+    assert (verdict.exercise, verdict.code) == ("sigmoid-network", "correct")
+
+
 # --- the exercises under their own judge
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ from sumtoone.checking.judging.networks import Wanted, judge_network
 from sumtoone.checking.judging.scripts import judge_script
 from sumtoone.checking.sources import Submission
 from sumtoone.checking.subject import Stopped, Subject
-from sumtoone.checking.syntax import Cell
+from sumtoone.checking.syntax import Cell, attempt
 from sumtoone.checking.verdict import Finding
 
 Entry = Mapping[str, Any]
@@ -42,8 +45,17 @@ def network_of(name: str, text: str) -> str | None:
     named = [each for each in _NETWORKS if each.split("-")[0] in name.lower()]
     if len(named) == 1:
         return named[0]
-    layers = text.count("Linear(")
-    return None if layers < 2 else _NETWORKS[layers > 2]
+    layers = layers_in(text)
+    return _NETWORKS[layers - 2] if layers in (2, 3) else None
+
+
+def layers_in(text: str) -> int:
+    """Return how many linear layers a statement makes; those that are only spoken of in comments are none."""
+    tree = attempt(dedent(text))
+    if tree is None:
+        return re.sub(r"#.*", "", text).count("Linear(")
+    called = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return sum(ast.unparse(each).endswith("Linear") for each in called)
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,8 @@ class Judging:
         best = max(_NETWORKS, key=lambda name: len(self._network(name, entry).passed_cases))
         if self._network(best, entry).passed_cases:
             return best
-        return "relu-network" if "relu" in self._text_of(entry).lower() else "sigmoid-network"
+        text = self._text_of(entry)
+        return "relu-network" if layers_in(text) > 3 or "relu" in text.lower() else "sigmoid-network"
 
     def _text_of(self, entry: Entry) -> str:
         cell, line = cell_at(self.submission, entry.get("cell")), entry.get("line")
