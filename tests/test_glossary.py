@@ -44,7 +44,8 @@ def texts() -> dict[str, list[str]]:
     for path in sorted((ROOT / "notebooks").glob("*.toml")):
         cells = tomllib.loads(path.read_text(encoding="utf-8"))["cell"]
         found[path.name] = [words for cell in cells for words in _korean(cell.get("ko", []))]
-    found["README.ko.md"] = [(ROOT / "README.ko.md").read_text(encoding="utf-8")]
+    for path in (ROOT / "README.ko.md", *sorted((ROOT / "docs").glob("*.ko.md"))):
+        found[path.name] = [path.read_text(encoding="utf-8")]
     return found
 
 

@@ -27,7 +27,7 @@ from sumtoone.storage import write_atomically
 BLUE, ORANGE, VERMILION = "#0072B2", "#E69F00", "#D55E00"
 GREY, PALE_GREY, PALE_BLUE = "#6E6E6E", "#BDBDBD", "#D9E8F2"
 
-# Comes with the package, so that a picture in Korean is the same on every machine. fonts/build.py makes it.
+# Comes with the package, so that a picture of its letters is the same on every machine. fonts/build.py makes it.
 HANGUL = "Sumtoone Hangul"
 _HANGUL_FILE = Path(__file__).parent / "fonts" / "hangul.ttf"
 # The first of these that is installed draws what our own font lacks: rare syllables, Chinese characters.
