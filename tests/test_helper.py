@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import matplotlib as mpl
@@ -475,3 +475,35 @@ def test_pytest_does_not_take_the_helper_for_a_test(tmp_path: Any) -> None:
 def test_importing_the_helper_opens_no_pyplot() -> None:
     code = "import sumtoone.helper as helper, sys; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ, check=False).returncode == 0
+
+
+class _Broken(nn.Module):
+    """Does something else than its author meant, in one of many ways."""
+
+    def __init__(self, wrong: Callable[[nn.Module, torch.Tensor], object]) -> None:
+        super().__init__()
+        self.wrong, self.weights = wrong, nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> object:
+        return self.wrong(self, x)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "got"),
+    [
+        (lambda self, x: self.layer(x), "AttributeError: "),
+        (lambda self, x: {}[3], "KeyError: 3"),
+        (lambda self, x: x + {}, "TypeError: "),
+        (lambda self, x: 1 // 0, "ZeroDivisionError: integer division or modulo by zero"),
+        (lambda self, x: x.view(3, 5), ""),
+    ],
+)
+def test_whatever_a_forward_raises_is_told_by_its_kind(wrong: Callable[..., object], got: str) -> None:
+    data = s1.Dataset.from_arrays(torch.rand(40, 4), [0, 1] * 20)
+    with pytest.raises(s1.ShapeError) as here:
+        helper.test_network(_Broken(wrong), [(torch.rand(8, 1, 2, 2), torch.zeros(8, dtype=torch.int64))])
+    with pytest.raises(s1.ShapeError) as there:
+        s1.fit(_Broken(wrong), data)
+    assert here.value.code == there.value.code == "module-forward"
+    assert here.value.got.startswith(got)
+    assert there.value.got.startswith(got)

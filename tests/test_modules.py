@@ -482,7 +482,7 @@ def test_a_last_batch_of_one_row_is_told_before_it_comes(batch: int) -> None:
     assert str(error) == (
         "The network cannot take the last batch of an epoch [training-last-batch]\n"
         f"  expected: a step on 1 rows: 220 rows in batches of {batch} leave so many\n"
-        "  got: Expected more than 1 value per channel when training, got input size torch.Size([1, 8])\n"
+        "  got: ValueError: Expected more than 1 value per channel when training, got input size torch.Size([1, 8])\n"
         f"  try: batch_size={smaller}; BatchNorm needs two rows or more in every batch"
     )
     assert math.isfinite(fit(make("batch norm"), rows, epochs=1, batch_size=smaller).history["train_loss"][0])
@@ -508,7 +508,8 @@ def test_convolutions_are_told_how_to_begin() -> None:
     assert str(error) == (
         "The network's convolutions cannot take rows of this data set [training-convolution]\n"
         "  expected: logits for inputs of shape (64, 12): each row an image of (3, 4), line by line\n"
-        "  got: Expected 3D (unbatched) or 4D (batched) input to conv2d, but got input of size: [64, 12]\n"
+        "  got: RuntimeError: Expected 3D (unbatched) or 4D (batched) input to conv2d, "
+        "but got input of size: [64, 12]\n"
         "  try: begin with nn.Unflatten(1, (1, 3, 4))"
     )
     colours = replace(DATASET, image_shape=(2, 2, 3))
@@ -565,7 +566,7 @@ class _Looked(nn.Module):
         (lambda: _Extra(12, 3), RunError, "run-part", "_extra_state: dict"),
         (_Complex, RunError, "run-part", f"weight: torch.complex64, {_STRIDED}, cpu"),
         (lambda: nn.Linear(12, 3, device="meta"), RunError, "run-part", f"weight: torch.float32, {_STRIDED}, meta"),
-        (_Raises, ShapeError, "module-forward", "'_Raises' object has no attribute 'layers'"),
+        (_Raises, ShapeError, "module-forward", "AttributeError: '_Raises' object has no attribute 'layers'"),
         (lambda: _Detached(12, 3), UsageError, "training-detached", "_Detached, whose output is detached from them"),
         (lambda: _Argmax(12, 3), DtypeError, "training-logits", "torch.int64"),
         (_Looked, UsageError, "training-sparse", "table.weight"),

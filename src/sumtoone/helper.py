@@ -258,7 +258,8 @@ def _forward(net: nn.Module, images: Tensor) -> Tensor:
         output = net(images)
     except SumtooneError:
         raise
-    except (RuntimeError, ValueError, IndexError) as error:
+    except Exception as error:
+        # What somebody's own forward raises is open-ended.
         why, hint = reason(error, text("training.flatten"))
         raise ShapeError("module-forward", shape=shape, given=why, hint=hint) from error
     if not isinstance(output, Tensor):

@@ -57,12 +57,12 @@ def explained(
 def reason(error: BaseException, hint: str) -> tuple[str, str]:
     """Return for an error of ours what a module failed on and what to try: the explanation, where there is one.
 
-    ``hint`` is what to try where the message is not known; what it failed on is then the message's first line.
+    ``hint`` is what to try where the message is not known; what it failed on is then :func:`first_line`.
     """
     found = explained(error, inside=True)
-    message = first_line(error)
     if found.what is None:
-        return message, hint
+        return first_line(error), hint
+    message = _message(error).partition("\n")[0]
     where = f"{Path(found.place.file).name}:{found.place.line}: " if found.place is not None else ""
     given = f"{found.what.rstrip('.')} ({where}{message})"
     lines = (line.strip().partition("  # ") for line in found.instead)
@@ -70,8 +70,9 @@ def reason(error: BaseException, hint: str) -> tuple[str, str]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its class where it has none."""
-    return _message(error).partition("\n")[0] or type(error).__name__
+    """Return an error's class and the first line of its message: that of a KeyError is a key, and no more."""
+    message = _message(error).partition("\n")[0]
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _message(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
-from sumtoone.adoption.failing import first_line, reason
+from sumtoone.adoption.failing import reason
 from sumtoone.errors import SumtooneError, UnavailableError, UsageError
 from sumtoone.language import text
 from sumtoone.private import DISPATCH_MODE, DispatchMode
@@ -232,5 +232,4 @@ def record(module: nn.Module, inputs: Tensor) -> tuple[Recording, Any]:
         except Exception as error:
             shape = tuple(inputs.shape)
             why, hint = reason(error, text("adoption.look", shape=shape))
-            given = f"{type(error).__name__}: {why}" if why == first_line(error) else why
-            raise UsageError("adopt-raises", given=given, name=type(module).__name__, shape=shape, hint=hint) from error
+            raise UsageError("adopt-raises", given=why, name=type(module).__name__, shape=shape, hint=hint) from error
