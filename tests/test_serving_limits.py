@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import re
@@ -47,15 +48,18 @@ def guarded(run: Path) -> Iterator[Served]:
 
 def _said(served: Served, *parts: bytes) -> bytes:
     """Send bytes as they are, and return all that comes until the server closes."""
-    with served.connect() as connection:
-        for part in parts:
-            connection.sendall(part)
-        found = b""
-        try:
-            while more := connection.recv(65_536):
-                found += more
-        except ConnectionResetError:
-            pass
+    connection = served.connect()
+    for part in parts:
+        connection.sendall(part)
+    return _rest(connection)
+
+
+def _rest(connection: socket.socket) -> bytes:
+    """Return all that comes until the server closes."""
+    found = b""
+    with connection, contextlib.suppress(ConnectionResetError):
+        while more := connection.recv(65_536):
+            found += more
     return found
 
 
@@ -132,9 +136,16 @@ def test_another_site_reads_only_where_it_is_allowed(server: Served, guarded: Se
     asked = {"access_control_request_method": "POST", "access_control_request_headers": "content-type"}
     status, headers, _ = ask(server, method="OPTIONS", origin="https://ours.example", **asked)
     assert (status, headers["access-control-allow-origin"]) == (200, "https://ours.example")
-    status, headers, _ = ask(server, method="OPTIONS", origin="https://evil.example", **asked)
-    assert status == 400
-    assert "access-control-allow-origin" not in headers
+    assert headers["access-control-allow-methods"] == "GET, POST"
+    assert "content-type" in headers["access-control-allow-headers"].lower().split(", ")
+    for refused, origin, code in (
+        (405, "https://evil.example", "serve-method"),
+        (421, "https://ours.example", "serve-host"),
+    ):
+        host = "evil.example" if refused == 421 else "localhost"
+        status, headers, body = ask(server, method="OPTIONS", origin=origin, host=host, **asked)
+        assert (status, json.loads(body)["code"], headers["vary"]) == (refused, code, "Origin")
+        assert ("access-control-allow-origin" in headers) == (refused == 421)
     status, headers, _ = ask(server, body=BODY, origin="https://ours.example", content_type="application/json")
     assert (status, headers["access-control-allow-origin"]) == (200, "https://ours.example")
     status, headers, _ = ask(guarded, method="OPTIONS", origin="https://ours.example", **asked)
@@ -408,7 +419,14 @@ def test_a_full_queue_and_a_deadline_refuse_and_compute_nothing(tmp_path: Path) 
 
 
 def test_the_metrics_add_up(run: Path) -> None:
-    with served(run) as server:
+    names = ("--allow-origin", "https://ours.example", "--max-connections", 3, "--read-timeout", 2)
+    with served(run, *names) as server:
+        # What the connections themselves refuse, first: nothing else may be connected still.
+        bad = {server.connect(): sent for sent in (b"GET\r\n\r\n", b"GET /" + b"x" * 70_000, b"GET /")}
+        assert _status(_said(server)) == 503
+        for connection, sent in bad.items():
+            connection.sendall(sent)
+        assert [_status(_rest(connection)) for connection in bad] == [400, 431, 408]
         for _ in range(5):
             assert ask_json(server, PIXELS)[0] == 200
         assert ask_json(server, {"pixels": [PIXELS["pixels"]] * 7})[0] == 200
@@ -416,6 +434,9 @@ def test_the_metrics_add_up(run: Path) -> None:
         assert ask(server, path="/v2/models/x", method="GET")[0] == 404
         assert ask(server, path="/nothing", method="GET")[0] == 404
         assert ask(server, path="/predict", host="evil.example")[0] == 421
+        asked = {"access_control_request_method": "POST"}
+        for origin, answered in (("https://ours.example", 200), ("https://evil.example", 405)):
+            assert ask(server, method="OPTIONS", origin=origin, **asked)[0] == answered
         status, headers, body = ask(server, path="/metrics", method="GET")
         assert (status, headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
         found = dict(re.findall(r"^(sumtoone_\S+) (\S+)$", body.decode(), re.M))
@@ -423,9 +444,10 @@ def test_the_metrics_add_up(run: Path) -> None:
     assert counted == {
         'sumtoone_requests_total{path="/predict",status="200"}': 6.0,
         'sumtoone_requests_total{path="/predict",status="400"}': 1.0,
+        'sumtoone_requests_total{path="/predict",status="405"}': 1.0,
         'sumtoone_requests_total{path="/v2/models/{model}",status="404"}': 1.0,
-        'sumtoone_requests_total{path="other",status="404"}': 1.0,
-        'sumtoone_requests_total{path="other",status="421"}': 1.0,
+        'sumtoone_requests_total{path="other",status="200"}': 1.0,
+        **{f'sumtoone_requests_total{{path="other",status="{n}"}}': 1.0 for n in (400, 404, 408, 421, 431, 503)},
     }
     numbers = {
         name: float(found[f"sumtoone_{name}"]) for name in ("rows_total", "batch_rows_sum", "queue_seconds_count")

@@ -11,8 +11,8 @@ from typing import Any
 
 from sumtoone.errors import DataError, SumtooneError, UnavailableError, UsageError
 from sumtoone.memory import is_lack_of_memory
-from sumtoone.serving import inference_protocol, predicting
-from sumtoone.serving.answers import Answer, refused
+from sumtoone.serving import inference_protocol, origins, predicting
+from sumtoone.serving.answers import Answer, Headers, refused
 from sumtoone.serving.limits import Bodies, Gone, Guard, HeaderMap, Limits, Receive
 from sumtoone.serving.metrics import Metrics
 from sumtoone.serving.model import Model
@@ -49,7 +49,9 @@ class Application:
         self.leaving = False
         # Whoever runs the application says how many connections it has.
         self.connections = 0
-        self.metrics = Metrics(waiting=lambda: self.queue.waiting, connections=lambda: self.connections)
+        self.metrics = Metrics(
+            waiting=lambda: self.queue.waiting + self._pictures.waiting, connections=lambda: self.connections
+        )
         inline = {} if model.compiled else {"most_inline": 0}
         self.queue = Queue(model.probabilities, limits.queue, self.metrics, **inline)
         self._guard = guard
@@ -75,7 +77,10 @@ class Application:
                 _check_once(scope["headers"])
             self._guard.check(method, path, headers)
             hot = self._hot.get(path) if method == "POST" else None
-            if hot is None:
+            allowed = origins.preflight(self._guard, method, headers)
+            if allowed is not None:
+                answer = allowed
+            elif hot is None:
                 template, answer = await self._site.answer(scope)
             else:
                 template, handler = hot
@@ -87,10 +92,10 @@ class Application:
         except Exception as error:
             answer = refused(_defect(error))
         self.metrics.request(template, answer.status)
-        await self._send(send, answer, method)
+        await self._send(send, answer, method, origins.readable(self._guard, headers))
 
-    async def _send(self, send: Send, answer: Answer, method: str) -> None:
-        headers = list(answer.headers)
+    async def _send(self, send: Send, answer: Answer, method: str, besides: Headers) -> None:
+        headers = [*answer.headers, *besides]
         if answer.status != 304:
             headers.append((b"content-length", b"%d" % len(answer.body)))
         if self.leaving:

@@ -14,6 +14,7 @@ from sumtoone.errors import DataError, SumtooneError, UnavailableError, UsageErr
 from sumtoone.serving.answers import refused
 from sumtoone.serving.app import ARRIVED
 from sumtoone.serving.limits import Limits
+from sumtoone.serving.metrics import Metrics
 
 # The bytes of a request's line and headers.
 MOST_HEAD = 2**16
@@ -42,10 +43,11 @@ class _Flow(FlowControl):
 class Connection(HttpToolsProtocol):
     """One connection, whose requests must come in time.
 
-    ``limits`` is set once for all connections of a server, by :func:`connections_with`.
+    ``limits`` and ``metrics`` are set once for all connections of a server, by :func:`connections_with`.
     """
 
     limits: Limits
+    metrics: Metrics
 
     def connection_made(self, transport: Any) -> None:
         """Begin; refuse where too many connections are open."""
@@ -126,6 +128,7 @@ class Connection(HttpToolsProtocol):
             lines = [STATUS_LINE[answer.status]]
             for name, value in answer.headers:
                 lines += [name, b": ", value or b"%d" % len(answer.body), b"\r\n"]
+            self.metrics.request("other", answer.status)
             self.transport.write(b"".join([*lines, b"\r\n", answer.body]))
             self.transport.close()
 
@@ -149,6 +152,6 @@ class Connection(HttpToolsProtocol):
         return self.transport.is_closing()
 
 
-def connections_with(limits: Limits) -> type[Connection]:
+def connections_with(limits: Limits, metrics: Metrics) -> type[Connection]:
     """Return the class of a server's connections."""
-    return type("Connection", (Connection,), {"limits": limits})
+    return type("Connection", (Connection,), {"limits": limits, "metrics": metrics})

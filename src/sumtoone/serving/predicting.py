@@ -200,6 +200,11 @@ class Pictures:
         # In the language of whoever starts it: threads do not know it.
         self._name = text("serving.picture")
 
+    @property
+    def waiting(self) -> int:
+        """The pictures that wait for the one that is being decoded."""
+        return max(0, self._waiting - 1)
+
     async def rows(self, picture: bytes, deadline: float) -> Values:
         """Return the row (1, D) of a picture in a file's bytes.
 

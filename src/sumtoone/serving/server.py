@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
 from types import FrameType
-from typing import Any
 
 import numpy as np
 import uvicorn
@@ -76,8 +75,8 @@ def serve_model(model: Model, listener: socket.socket, limits: Limits, guard: Gu
     model.probabilities(np.zeros((1, model.features), np.uint8 if model.pixels else np.float32))
     application = Application(model, limits, guard)
     config = uvicorn.Config(
-        _with_origins(application, guard),
-        http=connections_with(limits),
+        application,
+        http=connections_with(limits, application.metrics),
         loop=_loop(),
         ws="none",
         lifespan="off",
@@ -113,22 +112,6 @@ def _loop() -> str:
     except ImportError:  # pragma: no cover - there is none on Windows
         return "asyncio"
     return "uvloop"
-
-
-def _with_origins(application: Application, guard: Guard) -> Any:
-    """Return the application, with CORS for the origins of other sites that may ask."""
-    if not guard.origins:
-        return application
-    from starlette.middleware.cors import CORSMiddleware
-
-    length = "Inference-Header-Content-Length"
-    return CORSMiddleware(
-        application,
-        allow_origins=sorted(guard.origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", length],
-        expose_headers=[length, "Retry-After"],
-    )
 
 
 @contextlib.contextmanager
