@@ -98,6 +98,24 @@ def test_what_was_accepted_is_answered_after_sigterm(run: Path, moment: int) -> 
     assert min(answered) > 0
 
 
+@pytest.mark.parametrize("cut", [9, 70, -10])
+def test_a_request_that_pauses_in_its_head_or_body_is_answered_after_sigterm(run: Path, cut: int) -> None:
+    with served(run) as server:
+        slow, idle = server.connect(), server.connect()
+        slow.sendall(REQUEST[:cut])
+        idle.sendall(b"GET /v2 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(65_536).startswith(b"HTTP/1.1 200")
+        os.kill(server.pid, signal.SIGTERM)
+        # Closed when it was silent for long enough; the other one was silent for longer.
+        assert idle.recv(65_536) == b""
+        idle.close()
+        slow.sendall(REQUEST[cut:])
+        with slow:
+            said = b"".join(iter(lambda: slow.recv(65_536), b""))
+        assert said.startswith(b"HTTP/1.1 200")
+        assert server.wait() == 0
+
+
 def test_it_is_not_ready_from_the_moment_it_is_told_to_leave(run: Path) -> None:
     with served(run) as server:
         slow = server.connect()

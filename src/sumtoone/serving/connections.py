@@ -57,6 +57,7 @@ class Connection(HttpToolsProtocol):
         # When the request that is coming began; a connection that says nothing counts from its start.
         self.reading: float = self.active
         self._head = 0
+        self._in_head = False
         self._passed_over = 0
         self._stuck = math.inf
         self._broken = False
@@ -78,10 +79,12 @@ class Connection(HttpToolsProtocol):
         """Note when a request begins."""
         super().on_message_begin()
         self.reading = monotonic()
+        self._in_head = True
 
     def on_headers_complete(self) -> None:
         """Let the application count the bytes from here on; refuse requests without end that wait for no answer."""
         self._head = -1
+        self._in_head = False
         if len(self.pipeline) >= MOST_PIPELINED:
             raise ValueError(f"more than {MOST_PIPELINED} requests in wait")
         super().on_headers_complete()
@@ -137,8 +140,7 @@ class Connection(HttpToolsProtocol):
         if now - self._stuck > self.limits.read_timeout:
             self.transport.abort()
         elif now - self.reading > self.limits.read_timeout:
-            begun = self.cycle is not None or self._head > 0
-            if begun:
+            if self.cycle is not None or self._in_head:
                 self.refuse(UsageError("serve-slow", limit=self.limits.read_timeout))
             else:
                 self.transport.close()
@@ -147,7 +149,7 @@ class Connection(HttpToolsProtocol):
         """Close if nothing is under way here; whether it is closed."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False
-        elif now - self.active > QUIET:
+        elif not self._in_head and now - self.active > QUIET:
             self.transport.close()
         return self.transport.is_closing()
 
