@@ -8,6 +8,7 @@ import io
 import json
 import re
 import resource
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -407,12 +408,38 @@ def test_a_full_queue_and_a_deadline_refuse_and_compute_nothing(tmp_path: Path) 
         assert ask_json(server, {"vectors": [[1, 2], [3, 4]]})[0] == 200
     # A computation without an end does not keep the server beyond its grace.
     (tmp_path / "go").unlink()
-    with served(tmp_path / "run", *options) as server:
-        connection = server.connect()
-        connection.sendall(_head(b"/predict", b"Content-Length: %d" % len(held)) + held)
-        _until(lambda: _metric(server, "queue_seconds_count") == 1)
-        assert server.stop() == 0
-        connection.close()
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
+        with served(tmp_path / "run", *options) as server, server.connect() as connection:
+            connection.sendall(_head(b"/predict", b"Content-Length: %d" % len(held)) + held)
+            _until(lambda: _metric(server, "queue_seconds_count") == 1)
+            assert server.stop(number) == code
+
+
+SLOW_STORAGE = """
+import threading
+from pathlib import Path
+from sumtoone import page, photos
+marks = Path(__file__).parent
+def never(*given, **named):
+    (marks / "begun").touch()
+    threading.Event().wait()
+photos.prepare = page.document = never
+"""
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/page/model.json"), ("POST", "/predict")])
+def test_storage_that_gives_nothing_does_not_keep_the_server(run: Path, tmp_path: Path, method: str, path: str) -> None:
+    """What reads a document or decodes a picture waits without end: the server leaves after its grace."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW_STORAGE)
+    picture = io.BytesIO()
+    Image.new("L", (28, 28)).save(picture, "PNG")
+    with served(run, "--grace", 0.5, new=True, env={"PYTHONPATH": str(tmp_path)}) as server:
+        body = picture.getvalue() if method == "POST" else b""
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+        with server.connect() as connection:
+            connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            _until((tmp_path / "begun").exists)
+            assert server.stop() == 0
 
 
 # --- metrics

@@ -50,7 +50,7 @@ class Application:
         # Whoever runs the application says how many connections it has.
         self.connections = 0
         self.metrics = Metrics(
-            waiting=lambda: self.queue.waiting + self._pictures.waiting, connections=lambda: self.connections
+            waiting=lambda: self.queue.waiting + self._pictures.thread.waiting, connections=lambda: self.connections
         )
         inline = {} if model.compiled else {"most_inline": 0}
         self.queue = Queue(model.probabilities, limits.queue, self.metrics, **inline)
@@ -140,9 +140,13 @@ class Application:
 
     def close(self) -> None:
         """Give the threads back."""
-        self.queue.close()
-        self._pictures.close()
-        self._site.close()
+        for thread in (self.queue, self._pictures.thread, self._site.thread):
+            thread.close()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread computes, decodes or reads: also for nobody, who left or was sent away."""
+        return self.queue.computing or self._pictures.thread.busy or self._site.thread.busy
 
 
 def _check_once(headers: list[tuple[bytes, bytes]]) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from time import monotonic
 from typing import Any
@@ -19,6 +17,7 @@ from sumtoone.language import text
 from sumtoone.language.lines import listed
 from sumtoone.serving.answers import Answer
 from sumtoone.serving.model import Model
+from sumtoone.serving.threads import OneThread
 
 Values = NDArray[Any]
 # A vector, a picture with channels, several of them: nothing is nested deeper.
@@ -194,16 +193,9 @@ class Pictures:
     def __init__(self, model: Model, most_pixels: int, most_waiting: int) -> None:
         self._model = model
         self._most_pixels = most_pixels
-        self._most_waiting = most_waiting
-        self._waiting = 0
-        self._thread = ThreadPoolExecutor(1, "sumtoone-pictures")
+        self.thread = OneThread("sumtoone-pictures", most_waiting)
         # In the language of whoever starts it: threads do not know it.
         self._name = text("serving.picture")
-
-    @property
-    def waiting(self) -> int:
-        """The pictures that wait for the one that is being decoded."""
-        return max(0, self._waiting - 1)
 
     async def rows(self, picture: bytes, deadline: float) -> Values:
         """Return the row (1, D) of a picture in a file's bytes.
@@ -217,19 +209,7 @@ class Pictures:
         """
         if not self._model.takes_images:
             raise DataError("serve-no-pixels", features=self._model.features)
-        if self._waiting >= self._most_waiting:
-            raise UnavailableError("serve-full")
-        loop = asyncio.get_running_loop()
-        self._waiting += 1
-        try:
-            pixels = await loop.run_in_executor(self._thread, self._prepared, picture, deadline)
-        finally:
-            self._waiting -= 1
-        return pixels.reshape(1, -1)
-
-    def close(self) -> None:
-        """Give the thread back."""
-        self._thread.shutdown(cancel_futures=True)
+        return (await self.thread.run(self._prepared, picture, deadline)).reshape(1, -1)
 
     def _prepared(self, picture: bytes, deadline: float) -> Values:
         # With the first picture: a server is to be ready soon.

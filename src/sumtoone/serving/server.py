@@ -98,8 +98,8 @@ def serve_model(model: Model, listener: socket.socket, limits: Limits, guard: Gu
         finally:
             gc.unfreeze()
             application.close()
-    if application.queue.computing:  # pragma: no cover - nothing is told of a process that ends so
-        # A module of somebody's own that computes beyond the grace: Python would wait for its thread.
+    if application.busy:  # pragma: no cover - nothing is told of a process that ends so
+        # A module of somebody's own that computes beyond the grace, or a slow disk: Python would wait for the thread.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(130 if server.ended_by == signal.SIGINT else 0)

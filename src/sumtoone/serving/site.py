@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import Any
 
@@ -20,6 +18,7 @@ from sumtoone.serving.answers import Answer, Headers, json_answer, refused
 from sumtoone.serving.limits import Guard
 from sumtoone.serving.metrics import MEDIA_TYPE, Metrics
 from sumtoone.serving.model import Model
+from sumtoone.serving.threads import OneThread
 
 POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -61,8 +60,7 @@ class Site:
         self._metrics = metrics
         self._guard = guard
         self._ready = ready
-        self._thread = ThreadPoolExecutor(1, "sumtoone-page")
-        self._waiting = 0
+        self.thread = OneThread("sumtoone-page", _MOST_WAITING)
         self._kept: dict[str, Answer] = {}
         self._described = json_answer(openapi.document(model))
         of_model = {
@@ -112,10 +110,6 @@ class Site:
                 return route.path, refused(error)
         raise UsageError("serve-path")
 
-    def close(self) -> None:
-        """Give the thread back."""
-        self._thread.shutdown(cancel_futures=True)
-
     def _check_model(self, given: dict[str, Any]) -> None:
         model, version = given.get("model"), given.get("version", inference_protocol.VERSION)
         if model is not None and (model != self._model.name or version != inference_protocol.VERSION):
@@ -143,18 +137,12 @@ class Site:
             raise UsageError("serve-run-changed")
         answer = self._kept.get(name)
         if answer is None:
-            if self._waiting >= _MOST_WAITING:
-                raise UnavailableError("serve-full")
-            self._waiting += 1
             try:
-                loop = asyncio.get_running_loop()
-                content = await loop.run_in_executor(self._thread, _made, self._model, name)
+                content = await self.thread.run(_made, self._model, name)
             except RunError as error:
                 # A file of the run that was changed or lost: whoever asks cannot mend it, nor shall see where it lies.
                 print(error, file=sys.stderr, flush=True)
                 raise UnavailableError("serve-defect") from None
-            finally:
-                self._waiting -= 1
             answer = _content(content)
             if sum(len(one.body) for one in self._kept.values()) + len(answer.body) <= _MOST_KEPT:
                 self._kept[name] = answer
