@@ -121,6 +121,36 @@ def test_another_run_at_the_same_place_is_not_shown_as_this_one(tmp_path: Path, 
         assert ask(server, path="/v2/health/ready", method="GET")[0] == 200
 
 
+SWAPPING = """
+from pathlib import Path
+import torch
+class Swapping(torch.nn.Linear):
+    def __init__(self):
+        super().__init__(2, 2)
+    def forward(self, x):
+        here = Path(__file__).parent
+        if (here / "another").exists():
+            (here / "run").rename(here / "before")
+            (here / "another").rename(here / "run")
+        return super().forward(x)
+"""
+
+
+def test_another_run_that_came_while_it_was_opened_is_not_shown_as_this_one(tmp_path: Path) -> None:
+    """A module is asked for an answer when all files are read: here it puts another run in their place."""
+    from sumtoone.adoption.files import module_from_file
+
+    network = f"{tmp_path / 'swapping.py'}:Swapping"
+    (tmp_path / "swapping.py").write_text(SWAPPING)
+    data = Dataset.from_arrays([[float(n % 7), 1.0] for n in range(40)], [0, 1] * 20)
+    for place, epochs in (("run", 1), ("later", 2)):
+        fit(module_from_file(network, 0), data, epochs=epochs, out=tmp_path / place)
+    (tmp_path / "later").rename(tmp_path / "another")
+    with served(tmp_path / "run", "--network", network) as server:
+        assert (tmp_path / "before").exists()
+        assert _refused(server, "model.json") == (409, "serve-run-changed")
+
+
 def test_what_is_measured_while_it_is_served_changes_no_run(tmp_path: Path) -> None:
     out = _snapped(tmp_path / "run", 1)
     with served(out) as server:

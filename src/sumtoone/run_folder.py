@@ -155,14 +155,22 @@ def read_file(path: Path, most: int, parse: Callable[[bytes], _Parsed], digest: 
         raise unreadable(path, error) from None
 
 
+def check_finished(folder: Path) -> None:
+    """Refuse a folder without ``run.json``, which is written last: ``run-unfinished`` or ``run-missing``."""
+    if not exists(folder / "run.json"):
+        code = "run-unfinished" if exists(folder / "checkpoints") else "run-missing"
+        raise RunError(code, given=str(folder))
+
+
 def digests(folder: Path) -> dict[str, str]:
     """Return the sha256 of each file of a finished run, by its name, as ``run.json`` has them.
 
     Raises
     ------
     RunError
-        If there is no run, or it is damaged.
+        If there is no run, it is unfinished, or it is damaged.
     """
+    check_finished(folder)
     document: Any = read_file(folder / "run.json", MOST_JSON, json_from_bytes)
     found = document.get("digests") if isinstance(document, dict) else None
     if not isinstance(found, dict):

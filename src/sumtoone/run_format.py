@@ -20,7 +20,7 @@ from sumtoone.description import check_keepable, describe, load_size, needed, re
 from sumtoone.errors import RunError, SumtooneError
 from sumtoone.history import MOST_ROW, History
 from sumtoone.options import TrainingOptions
-from sumtoone.run_folder import MOST_JSON, exists, held, read_file, remove_parts, told
+from sumtoone.run_folder import MOST_JSON, check_finished, held, read_file, remove_parts, told
 from sumtoone.storage import json_from_bytes, json_to_bytes, tensors_from_bytes, tensors_to_bytes, write_atomically
 
 if TYPE_CHECKING:
@@ -85,9 +85,7 @@ def read(folder: Path, network: nn.Module | None) -> dict[str, Any]:
     RunError
         If there is no run, it is unfinished, of a format that is not known, or damaged; if it needs a module.
     """
-    if not exists(folder / "run.json"):
-        code = "run-unfinished" if exists(folder / "checkpoints") else "run-missing"
-        raise RunError(code, given=str(folder))
+    check_finished(folder)
     document = read_document(folder)
     if document.get("format") not in _KNOWN:
         raise RunError("run-format", path=str(folder), given=document.get("format"), known=FORMAT)

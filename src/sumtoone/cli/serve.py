@@ -59,13 +59,15 @@ def serve(
     voice = Voice(as_json, quiet)
     voice.begin(text("cli.serve.begin", run=run))
     _load()
+    from sumtoone import run_folder
     from sumtoone.serving.limits import Guard, Limits
     from sumtoone.serving.model import Model
     from sumtoone.serving.server import listening, serve_model
 
     # Before what takes long: a port that is taken is told at once.
     with listening(host, port) as listener:
-        model = Model(opened(run, network), Path(run), max_rows, name)
+        digests = run_folder.digests(Path(run))
+        model = Model(opened(run, network), Path(run), max_rows, name, digests)
         limits = Limits(
             max_body, max_rows, max_pixels, queue, deadline, read_timeout, grace, connections=max_connections
         )

@@ -43,18 +43,15 @@ class Model:
     called
         What it is called in addresses; the run's name where nothing is said.
     digests
-        Those of the folder's files as it was opened; none where it is in no folder.
+        Those that :func:`sumtoone.run_folder.digests` gave of the folder before the run was opened from it: what
+        took its place in between is another run then. None where it is in no folder.
     """
 
     run: Run
     folder: Path | None = None
     most_rows: int = 4096
     called: str | None = None
-    digests: Mapping[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        digests = {} if self.folder is None else run_folder.digests(self.folder)
-        object.__setattr__(self, "digests", digests)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
