@@ -20,8 +20,11 @@ import pytest
 from PIL import Image
 
 from served import Served, ask, ask_json, digits_run, served
+from sumtoone import open_run
 from sumtoone.errors import SumtooneError, UsageError
-from sumtoone.serving.limits import MOST_HELD, Bodies, Guard
+from sumtoone.serving.app import Application
+from sumtoone.serving.limits import MOST_HELD, Bodies, Gone, Guard, Limits
+from sumtoone.serving.model import Model
 from sumtoone.serving.server import _many_files
 
 TOKEN = "0123456789abcdef-._~"
@@ -230,6 +233,60 @@ def test_all_bodies_together_have_a_limit(most: int, held: int, parts: int, code
             asyncio.run(bodies.read({}, receive))
         assert caught.value.code == code
     assert bodies.held == held
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_the_body_of_who_leaves_is_held_no_more(before: int) -> None:
+    sent = [*[{"type": "http.request", "body": b"abc", "more_body": True}] * before, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return sent.pop(0)
+
+    bodies = Bodies(1000)
+    with pytest.raises(Gone):
+        asyncio.run(bodies.read({}, receive))
+    assert bodies.held == 0
+
+
+def test_bodies_that_were_answered_are_held_no_more(run: Path) -> None:
+    """An application by itself: in a process, 256 MiB would have to pass before any is missed."""
+    application = Application(Model(open_run(run)), Limits(), Guard())
+    picture = io.BytesIO()
+    stroke = Image.new("L", (60, 60), 255)
+    stroke.paste(0, (27, 10, 33, 50))
+    stroke.save(picture, "PNG")
+    asked = [
+        (BODY, b"application/json", 200),
+        (b"{", b"application/json", 400),
+        (picture.getvalue(), b"image/png", 200),
+    ]
+    asked += [
+        (b"no picture", b"image/png", 400),
+        (BODY, b"text/plain", 415),
+        (BODY, b"multipart/form-data", 400),
+    ]
+
+    async def answered(body: bytes, kind: bytes) -> int:
+        sent: list[Any] = []
+        held: list[int] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            held.append(application._bodies.held)
+            sent.append(message)
+
+        headers = [(b"host", b"localhost"), (b"content-type", kind)]
+        await application({"type": "http", "method": "POST", "path": "/predict", "headers": headers}, receive, send)
+        assert held == [0, 0]
+        status: int = sent[0]["status"]
+        return status
+
+    try:
+        assert [asyncio.run(answered(body, kind)) for body, kind, _ in asked] == [status for _, _, status in asked]
+    finally:
+        application.close()
 
 
 def test_more_connections_than_files_are_made_room_for() -> None:
