@@ -612,7 +612,7 @@ def test_a_module_of_ones_own_is_asked_at_the_server(digits: s1.Dataset, opened:
     module = nn.Sequential(nn.Linear(784, 16), nn.Tanh(), nn.Linear(16, 10))
     run = wrapped(module, data="digits", fingerprint=digits.fingerprint)
     page = opened(run, prefix="/behind/a/proxy/")
-    assert page.inner_text("#run").endswith("a module of its own, computed by the server")
+    assert page.inner_text("#run").endswith(" · computed by the server")
     expect(page.locator("#samples-lead")).to_contain_text("the network is wrong about")
     by_mouse(page)
     # The last question is the one that counts: the bars are those of the picture that is shown.

@@ -139,13 +139,15 @@ def test_the_files_policy_allows_its_own_script_and_style_alone(run: s1.Run) -> 
     assert re.search(r'(src|href)="(?!data:|#main)', content) is None
 
 
-@pytest.mark.parametrize("kind", ["module", "huge", "changed"])
+@pytest.mark.parametrize("kind", ["module", "huge", "half", "bfloat16", "changed"])
 def test_a_network_that_the_page_cannot_compute_is_refused(kind: str, run: s1.Run) -> None:
     network: nn.Module = s1.Network("784-8-10")
     if kind == "module":
         network = nn.Sequential(nn.Linear(784, 10))
     elif kind == "huge":
         network = s1.Network("784-6300-10")
+    elif kind in ("half", "bfloat16"):
+        network = getattr(network, kind)()
     else:
         network.register_forward_hook(lambda *_: None)
     mine = replace(run, network=network)
@@ -157,7 +159,7 @@ def test_a_network_that_the_page_cannot_compute_is_refused(kind: str, run: s1.Ru
     given = type(network).__name__
     assert str(refused.value) == (
         "The page cannot compute this run's network by itself [page-module]\n"
-        "  expected: a Network such as Network('784-128-64-10'), of at most five million weights\n"
+        "  expected: a Network such as Network('784-128-64-10'), of at most five million float32 or float64 weights\n"
         f"  got: {given} in the run 'run'\n"
         "  try: show it with 'sumtoone serve', which computes for the page"
     )

@@ -41,8 +41,8 @@ def single_file(run: Run, folder: Path | None = None) -> bytes:
     Raises
     ------
     UsageError
-        If the page cannot compute the run's network itself: a module of one's own, or one of more than five million
-        weights.
+        If the page cannot compute the run's network itself: a module of one's own, one of more than five million
+        weights, or one that is neither float32 nor float64.
     """
     if not in_page(run.network):
         raise UsageError("page-module", name=run.name, given=type(run.network).__name__)

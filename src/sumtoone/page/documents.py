@@ -100,12 +100,20 @@ def model(run: Run, folder: Path | None) -> dict[str, Any]:
 
 
 def in_page(network: nn.Module) -> bool:
-    """Return whether the page can compute this network itself: one of ours, as its description says, and not huge."""
+    """Return whether the page can compute this network itself: one of ours, as its description says, and not huge.
+
+    One of float16 or bfloat16 rounds between its layers, and the page, which does not, would answer otherwise.
+    """
+    import torch
+
     from sumtoone.network import Network, changed_part
 
     if type(network) is not Network or changed_part(network) is not None:
         return False
-    return sum(parameter.numel() for parameter in network.parameters()) <= MOST_WEIGHTS
+    parameters = tuple(network.parameters())
+    if any(parameter.dtype not in (torch.float32, torch.float64) for parameter in parameters):
+        return False
+    return sum(parameter.numel() for parameter in parameters) <= MOST_WEIGHTS
 
 
 def weights(network: nn.Module) -> bytes:

@@ -157,7 +157,7 @@ async function start() {
 
   const describe = () => {
     document.title = `${model.name} \u00b7 sumtoone`;
-    const network = model.sizes ? `${model.sizes.join("-")} \u00b7 ${model.activation}` : text("own-module");
+    const network = model.sizes ? `${model.sizes.join("-")} \u00b7 ${model.activation}` : text("at-server");
     get("run").textContent = `${model.name} \u00b7 ${network}`;
     story();
     if (input.sayAgain) input.sayAgain();
