@@ -786,6 +786,32 @@ def test_columns_that_are_many_are_named_and_a_decimal_comma_is_refused(opened: 
         assert close(shown(page), run.probabilities(row)[0])
 
 
+def test_an_empty_cell_of_a_row_moves_no_value_to_another_column(opened: Open) -> None:
+    given = vars(wrapped(s1.Network("102-10", seed=0), image_shape=None))
+    run = s1.Run(**{**given, "preprocessing": Preprocessing(102)})
+    page = opened(run)
+    row = [str(place / 2) for place in range(102)]
+    answer = run.probabilities(np.arange(102) / 2)[0]
+    field, best = page.locator("#row textarea"), page.locator("#best")
+    for between in (",", ", ", ";", "\t", " , ", " \t", ",\n"):
+        # As many values as there are columns, but one cell more.
+        for place, missing in ((0, "x1"), (5, "x6"), (101, "x102")):
+            field.fill(between.join([*row[:place], "", *row[place:]]))
+            expect(best).to_have_text(f"The value of '{missing}' cannot be used, so no probabilities are shown.")
+            said = f"There is no value for '{missing}': nothing stands between two separators."
+            assert page.inner_text("#value-0-note") == said
+        field.fill(between.join([*row, "", ""]))
+        expect(best).to_have_text(
+            "103 of 102 values are filled in. Probabilities need them all, so none are shown yet."
+        )
+        field.fill(" \n" + between.join([*row, ""]) + "\n")
+        assert close(shown(page), answer)
+    field.fill("  \n ".join(row))
+    assert close(shown(page), answer)
+    field.fill(" ")
+    expect(best).to_contain_text("0 of 102 values are filled in.")
+
+
 def test_pictures_that_are_no_digits_are_only_scaled(opened: Open) -> None:
     preprocessing = Preprocessing(12, divisor=255.0)
     given = vars(wrapped(s1.Network("12-4-3", seed=0), image_shape=(2, 2, 3), handwriting=False))

@@ -29,6 +29,13 @@ export function wrongWith(word, place, model) {
   return null;
 }
 
+// The cells of a row. Between two commas, semicolons or tabs there is one, though nothing be in it: without it every value
+// behind it would be another column's.
+function cellsOf(line) {
+  const cells = line.replaceAll("\t", ";").trim().split(/\s*[,;]\s*|\s+/);
+  return cells.at(-1) ? cells : cells.slice(0, -1);
+}
+
 // A number in as few digits as give it back: of float32, those that float32 can tell.
 function written(value) {
   if (value !== Math.fround(value)) return String(value);
@@ -87,10 +94,15 @@ export function mountForm(model, changed) {
 
   // {values, label}, or {why, fields}; each field says for itself what is wrong with it.
   function read() {
-    const parts = many ? fields[0].input.value.split(/(?:\s|;|,(?=\s|$))+/).filter(Boolean) : [];
+    const line = many ? fields[0].input.value : "";
+    const parts = line.split(/(?:\s|;|,(?=\s|$))+/).filter(Boolean);
     const comma = parts.length > 1 ? parts.find((part) => COMMA.test(part)) : undefined;
-    const words = many ? parts.flatMap((part) => part.split(",")).filter(Boolean) : fields.map(({ input }) => input.value.trim());
-    const wrongs = words.map((word, place) => (word && place < model.features ? wrongWith(word, place, model) : null));
+    const words = many ? cellsOf(line) : fields.map(({ input }) => input.value.trim());
+    const wrongs = words.map((word, place) => {
+      if (place >= model.features) return null;
+      if (word) return wrongWith(word, place, model);
+      return many ? { key: "entry.missing", fields: { column: columnName(model, place) } } : null;
+    });
     const first = comma ? { key: "entry.comma", fields: { given: comma.slice(0, 40) } } : wrongs.find(Boolean);
     fields.forEach(({ input, note, name }, place) => {
       const wrong = many ? first : wrongs[place];
@@ -101,7 +113,7 @@ export function mountForm(model, changed) {
     });
     if (comma) return { why: first.key, fields: first.fields };
     if (first) return { why: "entry.wrong", fields: { column: first.fields.column } };
-    const filled = words.filter(Boolean).length;
+    const filled = many ? words.length : words.filter(Boolean).length;
     if (filled !== model.features) return { why: "entry.incomplete", fields: { filled, count: model.features } };
     return { values: Float64Array.from(words, Number), label: origin && origin.label, origin };
   }
