@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sumtoone import page
+from sumtoone.errors import SumtooneError
+from sumtoone.serving.answers import refused
+from sumtoone.serving.model import Model
+from sumtoone.serving.predicting import answer, json_rows
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +31,7 @@ POLICY = (
 @contextmanager
 def served(run: Run, folder: Path | None = None, prefix: str = "/", most_rows: int = 4096) -> Iterator[str]:
     """Serve the page of a run, and ``POST predict`` of a few rows at a time, under a path; give its address."""
+    model = Model(run, most_rows=most_rows)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -41,15 +45,12 @@ def served(run: Run, folder: Path | None = None, prefix: str = "/", most_rows: i
             return self.answer(200, content.body, content.media_type)
 
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            (rows,) = asked.values()
-            if len(rows) > most_rows:
-                error = {"error": "The request holds too many rows", "code": "serve-rows"}
-                return self.answer(400, json.dumps(error).encode(), "application/json")
-            probabilities = run.probabilities(rows).tolist()
-            told = [{"probabilities": dict(zip(run.classes, row, strict=True))} for row in probabilities]
-            answer: dict[str, Any] = told[0] if len(told) == 1 else {"predictions": told}
-            return self.answer(200, json.dumps(answer).encode(), "application/json")
+            try:
+                rows, several = json_rows(self.rfile.read(int(self.headers["Content-Length"])), model)
+                answered = answer(model, model.probabilities(rows.copy()), several)
+            except SumtooneError as error:
+                answered = refused(error)
+            return self.answer(answered.status, answered.body, "application/json")
 
         def answer(self, code: int, body: bytes, media_type: str) -> None:
             self.send_response(code)

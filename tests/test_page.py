@@ -629,6 +629,25 @@ def test_a_module_of_ones_own_is_asked_at_the_server(digits: s1.Dataset, opened:
     )
 
 
+@pytest.mark.parametrize(("divisor", "picture"), [(255.0, None), (16.0, None), (16.0, (28, 28)), (1.0, None)])
+def test_what_is_no_picture_of_pixels_is_asked_for_as_a_vector(
+    opened: Open, divisor: float, picture: tuple[int, int] | None
+) -> None:
+    torch.manual_seed(0)
+    given = vars(wrapped(nn.Sequential(nn.Linear(784, 10)), image_shape=picture))
+    run = s1.Run(**{**given, "preprocessing": Preprocessing(784, divisor=divisor)})
+    page = opened(run)
+    if picture:
+        by_mouse(page)
+        told = shown(page)
+        row = seen(page).astype(np.float32)
+    else:
+        row = (np.arange(784) % 256).astype(np.float32)
+        page.locator("#row textarea").fill(" ".join(map(str, row)))
+        told = shown(page)
+    assert close(told, run.probabilities(row)[0])
+
+
 def test_a_server_that_takes_few_rows_is_asked_for_few(digits: s1.Dataset, lone: Page) -> None:
     run = wrapped(nn.Sequential(nn.Linear(784, 10)), data="digits", fingerprint=digits.fingerprint)
     with served(run, most_rows=3) as address:

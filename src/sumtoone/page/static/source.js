@@ -47,8 +47,10 @@ export async function predicted(rows, model) {
   return [...first, ...(await predicted(rows.slice(first.length), model))];
 }
 
-async function asked(rows, { classes, divisor }) {
-  const body = JSON.stringify({ [divisor === 1 ? "vectors" : "pixels"]: rows.map((row) => [...row]) });
+async function asked(rows, { classes, divisor, image_shape: shape }) {
+  // As the server has it: pixels from 0 to 255, of a picture.
+  const kind = divisor === 255 && shape ? "pixels" : "vectors";
+  const body = JSON.stringify({ [kind]: rows.map((row) => [...row]) });
   const request = { method: "POST", headers: { "Content-Type": "application/json" }, body };
   const answer = await (await answered("predict", request)).json();
   return (answer.predictions || [answer]).map(({ probabilities }) => {
