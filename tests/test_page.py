@@ -569,6 +569,19 @@ def test_a_form_refuses_what_is_no_value(table: s1.Run, form: Page, word: str, s
     assert bars(form) == ["–", "–"]
 
 
+def test_a_step_that_was_never_fitted_calls_no_value_far(opened: Open) -> None:
+    given = vars(wrapped(s1.Network("3-10", seed=0), image_shape=None))
+    run = s1.Run(**{**given, "preprocessing": Preprocessing(3)})
+    page = opened(run)
+    for place, word in enumerate(["1732543210", "-5e6", "0.5"]):
+        page.locator("#row input").nth(place).fill(word)
+    assert close(shown(page), run.probabilities(np.array([[1732543210, -5e6, 0.5]]))[0])
+    assert page.locator("#row small").all_inner_texts() == ["", "", ""]
+    page.locator("#row input").nth(1).fill("-1e39")
+    expect(page.locator("#value-1-note")).to_contain_text("'-1e39' is too far from every value")
+    assert bars(page) == ["–"] * 10
+
+
 def test_a_form_warns_of_what_is_far_out(table: s1.Run, form: Page) -> None:
     form.locator("#averages").click()
     form.locator("#row input").nth(0).fill("50")

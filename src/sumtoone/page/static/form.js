@@ -18,13 +18,21 @@ const COMMA = /^[+-]?\d*,\d+(e[+-]?\d+)?$/i;
 
 const at = (values, place) => values[values.length > 1 ? place : 0];
 
+// Returns deviations(value, place): how many a value is away from the training rows' mean. A step that was never fitted
+// knows nothing of its rows: 0.
+function deviationsOf(model) {
+  const fitted = model.mean.some((value) => value !== 0) || model.std.some((value) => value !== 1);
+  return (value, place) => {
+    return fitted ? Math.abs((value / model.divisor - at(model.mean, place)) / at(model.std, place)) : 0;
+  };
+}
+
 // What is wrong with a word as the value of a column, as {key, fields}; null if nothing is.
-export function wrongWith(word, place, model) {
+function wrongWith(word, place, model, deviations) {
   const fields = { column: columnName(model, place), given: word.slice(0, 40) };
   if (!NUMBER.test(word)) return { key: "entry.number", fields };
   const value = Number(word);
-  const deviations = Math.abs((value / model.divisor - at(model.mean, place)) / at(model.std, place));
-  if (!Number.isFinite(Math.fround(value)) || deviations > REFUSED) return { key: "entry.far", fields };
+  if (!Number.isFinite(Math.fround(value)) || deviations(value, place) > REFUSED) return { key: "entry.far", fields };
   if (model.divisor === 255 && (value < 0 || value > 255)) return { key: "entry.pixel", fields };
   return null;
 }
@@ -49,6 +57,7 @@ function written(value) {
 export function mountForm(model, changed) {
   const row = get("row");
   const many = model.features > MOST_FIELDS;
+  const deviations = deviationsOf(model);
   const fields = Array.from({ length: many ? 1 : model.features }, (_, place) => {
     const id = `value-${place}`;
     const input = make(many ? "textarea" : "input", { id, autocomplete: "off", spellcheck: false });
@@ -100,7 +109,7 @@ export function mountForm(model, changed) {
     const words = many ? cellsOf(line) : fields.map(({ input }) => input.value.trim());
     const wrongs = words.map((word, place) => {
       if (place >= model.features) return null;
-      if (word) return wrongWith(word, place, model);
+      if (word) return wrongWith(word, place, model, deviations);
       return many ? { key: "entry.missing", fields: { column: columnName(model, place) } } : null;
     });
     const first = comma ? { key: "entry.comma", fields: { given: comma.slice(0, 40) } } : wrongs.find(Boolean);
@@ -119,11 +128,8 @@ export function mountForm(model, changed) {
   }
 
   function unusual(word, place) {
-    // A step that was never fitted knows nothing of its rows.
-    const fitted = model.mean.some((value) => value !== 0) || model.std.some((value) => value !== 1);
-    if (many || !word || !fitted) return "";
-    const deviations = Math.abs((Number(word) / model.divisor - at(model.mean, place)) / at(model.std, place));
-    return deviations > UNUSUAL ? text("entry.unusual", { deviations: deviations.toFixed(0) }) : "";
+    const away = many || !word ? 0 : deviations(Number(word), place);
+    return away > UNUSUAL ? text("entry.unusual", { deviations: away.toFixed(0) }) : "";
   }
 
   return { read, fill };
