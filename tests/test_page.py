@@ -877,6 +877,20 @@ def test_pictures_of_numbers_are_filled_in(opened: Open) -> None:
     assert page.locator("#unit canvas").count() == 2
 
 
+def test_a_row_of_very_many_values_is_shown(opened: Open) -> None:
+    """More of them than a call takes arguments."""
+    network = s1.Network("160000-2", seed=0)
+    given = vars(wrapped(network, image_shape=(400, 400), handwriting=False))
+    page = opened(s1.Run(**{**given, "preprocessing": Preprocessing(160_000, divisor=255.0), "classes": ("a", "b")}))
+    by_mouse(page)
+    shown(page)
+    page.locator(".cells button").first.click()
+    layers: Any = network.layers
+    weight = layers[0].weight[0].detach()
+    said = f"weights{weight.min():.3f} … {weight.max():.3f}".replace("-", "−")
+    assert page.locator("#unit figcaption").first.text_content() == said
+
+
 def test_a_server_that_is_gone_is_said(browser: Browser) -> None:
     run = wrapped(nn.Sequential(nn.Linear(784, 10)))
     context = browser.new_context()

@@ -309,6 +309,10 @@ def test_the_page_has_no_inline_script_or_style() -> None:
     assert re.search(r"https?://(?!www\.w3\.org/)", "".join(path.read_text() for path in STATIC.iterdir())) is None
 
 
+def test_no_call_takes_as_many_arguments_as_there_are_values() -> None:
+    assert [path.name for path in STATIC.iterdir() if re.search(r"Math\.(max|min)\(\.\.\.", path.read_text())] == []
+
+
 def test_modules_become_one_script() -> None:
     made = {
         "a.js": 'import { one, two as other } from "./b.js";\nimport * as c from "./c.js";\n'

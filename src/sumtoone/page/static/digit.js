@@ -3,6 +3,7 @@
 // A plane is {values: Float32Array, width, height}.
 
 import { gaussian, labelled, median, opening, steepness } from "./filters.js";
+import { greatest } from "./network.js";
 import { resizedFloats, roundToEven } from "./resample.js";
 
 // photos.py says what each of these is.
@@ -273,10 +274,4 @@ function centred(digit, rows, columns) {
     pixels.set(values.subarray(y * width, (y + 1) * width), (top + y) * columns + left);
   }
   return pixels;
-}
-
-function greatest(values) {
-  let most = -Infinity;
-  for (let place = 0; place < values.length; place++) if (values[place] > most) most = values[place];
-  return most;
 }

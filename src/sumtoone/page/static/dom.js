@@ -1,5 +1,7 @@
 // Small things for building a page. Styles go through CSSOM, for the page's policy allows no `style` attribute.
 
+import { greatest } from "./network.js";
+
 export const get = (id) => document.getElementById(id);
 
 export function make(tag, { style = {}, ...properties } = {}, ...children) {
@@ -51,7 +53,8 @@ export function eachFrame(callback) {
 }
 
 // Values as a picture: strong where they are large, one colour above zero and another below.
-export function paintSigned(canvas, values, height, width, most = Math.max(...values.map(Math.abs))) {
+export function paintSigned(canvas, values, height, width) {
+  const most = greatest(values.map(Math.abs));
   const pixels = new ImageData(width, height);
   for (let i = 0; i < height * width; i += 1) {
     const [red, green, blue] = values[i] < 0 ? [214, 90, 28] : [52, 112, 214];

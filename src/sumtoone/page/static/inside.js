@@ -1,6 +1,7 @@
 // The network's own view: what it is given, what each layer makes of it, and the weights that lead to a unit.
 
 import { fillTable, get, make, paintPixels, paintSigned, roving, whitest } from "./dom.js";
+import { greatest, least } from "./network.js";
 import { short, text } from "./words.js";
 
 // Cells of one layer that are shown at most, and inputs that are told one by one.
@@ -54,7 +55,7 @@ export function mountInside(model, layers) {
 
   function renderLayer({ layer, caption, cells, buttons }, place) {
     const values = answer ? answer.passes[place].values : new Float64Array(layer.units);
-    const most = Math.max(...values.map(Math.abs)) || 1;
+    const most = greatest(values.map(Math.abs)) || 1;
     buttons.forEach((button, unit) => {
       button.style.setProperty("--strength", Math.abs(values[unit]) / most);
       button.classList.toggle("below", values[unit] < 0);
@@ -105,7 +106,7 @@ export function mountInside(model, layers) {
     canvas.style.aspectRatio = `${width} / ${height}`;
     paintSigned(canvas, shown, height, width);
     const told = pictured ? shown : values;
-    const range = { least: short(Math.min(...told)), most: short(Math.max(...told)) };
+    const range = { least: short(least(told)), most: short(greatest(told)) };
     const added = pictured && shape.length === 3 && shape[2] > 1;
     const words = added ? text("inside.added", { what: text(key), channels: shape[2] }) : text(key);
     canvas.setAttribute("aria-label", text("inside.range", { what: words, ...range }));

@@ -68,7 +68,7 @@ export function forward(x, layers, activation) {
 
 // Shifted by the largest, so that no exponential overflows.
 export function softmax(logits, temperature = 1) {
-  const largest = Math.max(...logits);
+  const largest = greatest(logits);
   const exponentials = Float64Array.from(logits, (logit) => Math.exp((logit - largest) / temperature));
   const total = sum(exponentials);
   return exponentials.map((value) => value / total);
@@ -76,6 +76,17 @@ export function softmax(logits, temperature = 1) {
 
 export function sum(values) {
   return values.reduce((total, value) => total + value, 0);
+}
+
+// Math.max takes so many values as go on the stack: a hundred thousand.
+export function greatest(values) {
+  let most = -Infinity;
+  for (let place = 0; place < values.length; place += 1) if (values[place] > most) most = values[place];
+  return most;
+}
+
+export function least(values) {
+  return -greatest(values.map((value) => -value));
 }
 
 export function largestPlace(values) {
@@ -98,7 +109,7 @@ export const WAYS = {
 
 // -log softmax at the true class, from the logits: no probability is rounded to 0 before its logarithm is taken.
 export function loss(logits, truth) {
-  const largest = Math.max(...logits);
+  const largest = greatest(logits);
   const others = sum(Float64Array.from(logits, (logit) => Math.exp(logit - largest)));
   return Math.log(others) - (logits[truth] - largest);
 }

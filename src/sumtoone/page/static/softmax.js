@@ -2,7 +2,7 @@
 
 import { shownPlaces } from "./answer.js";
 import { fillTable, get, make } from "./dom.js";
-import { gradients, largestPlace, softmax, sum, WAYS } from "./network.js";
+import { gradients, greatest, largestPlace, softmax, sum, WAYS } from "./network.js";
 import { fixed, short, text } from "./words.js";
 
 const CODE = {
@@ -51,7 +51,7 @@ export function mountSoftmax(model, second) {
     get("temperature-name").textContent = text("softmax.temperature", { value: told });
     temperature.setAttribute("aria-valuetext", told);
     const { logits } = answer;
-    const largest = Math.max(...logits);
+    const largest = greatest(logits);
     const shifted = logits.map((logit) => (logit - largest) / degrees);
     const exponentials = shifted.map(Math.exp);
     const total = sum(exponentials);
@@ -96,7 +96,7 @@ export function mountSoftmax(model, second) {
     });
     const foot = [[text("softmax.sum"), fixed(sum(formula), 6), fixed(sum(numeric), 6), ""]];
     fillTable(get("gradient"), text("gradient.title"), head, rows, foot);
-    const fields = { most: small(Math.max(...difference)), step: String(step) };
+    const fields = { most: small(greatest(difference)), step: String(step) };
     get("gradient-verdict").textContent = text("gradient.verdict", fields);
   }
 

@@ -2,6 +2,7 @@
 
 import { fillTable, get, make } from "./dom.js";
 import { heldText } from "./epochs.js";
+import { greatest, least } from "./network.js";
 import { percent, text } from "./words.js";
 
 const [WIDTH, HEIGHT, LEFT, BOTTOM, RIGHT, TOP] = [320, 200, 54, 28, 10, 12];
@@ -48,10 +49,10 @@ function renderCurves(area, history) {
   if (!history.length) return;
   const losses = history.flatMap((row) => [row.train_loss, row.validation_loss]).filter((value) => value !== null);
   const hits = history.flatMap((row) => [row.train_accuracy, row.validation_accuracy]).filter((value) => value !== null);
-  const lowest = Math.floor(Math.min(...hits, 0.99) * 10) / 10;
+  const lowest = Math.floor(Math.min(least(hits), 0.99) * 10) / 10;
   const charts = make("div", { className: "charts" });
   charts.append(
-    chart(text("story.loss"), history, ["train_loss", "validation_loss"], [0, Math.max(...losses, 0.01)], (value) => value.toFixed(2)),
+    chart(text("story.loss"), history, ["train_loss", "validation_loss"], [0, Math.max(greatest(losses), 0.01)], (value) => value.toFixed(2)),
     chart(text("story.accuracy"), history, ["train_accuracy", "validation_accuracy"], [lowest, 1], percent),
   );
   const names = ["train_loss", "validation_loss", "train_accuracy", "validation_accuracy"];
