@@ -620,6 +620,22 @@ def test_many_classes_show_the_most_probable(opened: Open) -> None:
     assert cells(page, "#steps")[13][0] == "28 others"
 
 
+def test_what_the_other_classes_hold_is_added_however_little(opened: Open) -> None:
+    network: Any = s1.Network("784-40", seed=0)
+    with torch.no_grad():
+        network.layers[0].weight.zero_()
+        network.layers[0].bias.copy_(torch.tensor([0.1 * place for place in range(12)] + [-45.0] * 28))
+    page = opened(s1.Run(**{**vars(wrapped(network)), "classes": tuple(f"letter {place}" for place in range(40))}))
+    by_mouse(page)
+    shown(page)
+    probabilities = torch.softmax(network.layers[0].bias.detach().double(), 0)
+    little = float(probabilities[12:].sum())
+    assert cells(page, "#steps")[13][-1] == f"{little:.1e}".replace("-", "−")
+    assert cells(page, "#batch")[13][1:] == [f"{little:.1e}".replace("-", "−")] * 2
+    width = page.locator("#strip span").last.evaluate("span => span.style.width")
+    assert float(width.removesuffix("%")) == pytest.approx(100 * little, rel=1e-3)
+
+
 def test_a_module_of_ones_own_is_asked_at_the_server(digits: s1.Dataset, opened: Open) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(784, 16), nn.Tanh(), nn.Linear(16, 10))

@@ -16,6 +16,12 @@ export function shownPlaces(probabilities) {
   return places.sort((a, b) => probabilities[b] - probabilities[a]).slice(0, SHOWN_OF_MANY);
 }
 
+// What the values at all other places add up to: of a difference of two sums, rounding would leave more, or less than 0.
+export function restOf(values, shown) {
+  const without = new Set(shown);
+  return sum(values.filter((_, place) => !without.has(place)));
+}
+
 // Returns render(probabilities or null) for a list of bars.
 export function makeBars(list, classes) {
   const count = classes.length <= MOST_SHOWN ? classes.length : SHOWN_OF_MANY;
@@ -45,8 +51,8 @@ export function totalText(probabilities) {
   const shown = shownPlaces(probabilities);
   const fields = { count: shown.length, total: sum(probabilities).toFixed(6) };
   if (shown.length === probabilities.length) return text("answer.total", fields);
-  const rest = sum(probabilities) - sum(shown.map((place) => probabilities[place]));
-  return text("answer.total-many", { ...fields, others: probabilities.length - shown.length, rest: rest.toFixed(6) });
+  const rest = restOf(probabilities, shown).toFixed(6);
+  return text("answer.total-many", { ...fields, others: probabilities.length - shown.length, rest });
 }
 
 // What is unusual about the pixels of a row; nothing where the training rows are not there to tell.
@@ -95,7 +101,7 @@ export function mountAnswer(model) {
     strip.hidden = false;
     const shown = shownPlaces(probabilities);
     [...strip.children].forEach((part, row) => {
-      const p = row < shown.length ? probabilities[shown[row]] : 1 - sum(shown.map((place) => probabilities[place]));
+      const p = row < shown.length ? probabilities[shown[row]] : restOf(probabilities, shown);
       part.style.width = `${100 * p}%`;
       part.classList.toggle("chosen", shown[row] === best);
     });

@@ -1,6 +1,6 @@
 // Softmax number by number, three ways to get it wrong, and the gradient of the loss held against differences.
 
-import { shownPlaces } from "./answer.js";
+import { restOf, shownPlaces } from "./answer.js";
 import { fillTable, get, make } from "./dom.js";
 import { gradients, greatest, largestPlace, softmax, sum, WAYS } from "./network.js";
 import { fixed, short, text } from "./words.js";
@@ -42,7 +42,7 @@ export function mountSoftmax(model, second) {
 
   const places = () => shownPlaces(answer.probabilities);
   // What the classes that are not shown add up to.
-  const rest = (values) => sum(values) - sum(places().map((place) => values[place]));
+  const rest = (values) => restOf(values, places());
   const others = () => model.classes.length - places().length;
 
   function renderSteps() {
