@@ -89,6 +89,9 @@ def test_a_page_says_no_difference(capsys: Captured) -> None:
     out, err = capsys.readouterr()
     assert json.loads(out) == {"written": "숫자-one.html", "format": "html", "bytes": size, "difference": None}
     assert err == f"숫자-one.html: {size:,} bytes\n"
+    # From Python, the same bytes.
+    made = s1.export(s1.open_run(FOLDER), "made.html", "html")
+    assert made.read_bytes() == Path("숫자-one.html").read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,8 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Callable[[bytes], Page]
     assert [sum(url.startswith("file:") for url in watch.requests) for watch in watches] == [1] * len(watches)
 
 
-def test_the_file_draws_and_answers_offline(run: s1.Run, folder: Path, opened: Callable[[bytes], Page]) -> None:
-    content = page.single_file(run, folder)
+def test_the_file_draws_and_answers_offline(run: s1.Run, opened: Callable[[bytes], Page]) -> None:
+    content = page.single_file(run)
     assert len(content) < MOST_FILE
     shown = opened(content)
     rows = s1.load("digits").test.inputs[::50]
@@ -119,10 +119,10 @@ def test_names_stay_names(run: s1.Run, opened: Callable[[bytes], Page]) -> None:
 
 
 def test_the_file_is_the_same_each_time(run: s1.Run, folder: Path) -> None:
-    first = page.single_file(run, folder)
+    first = page.single_file(run)
     documents.material.cache_clear()
     assets.assets.cache_clear()
-    assert page.single_file(s1.open_run(folder), folder) == first
+    assert page.single_file(s1.open_run(folder)) == first
 
 
 def test_the_files_policy_allows_its_own_script_and_style_alone(run: s1.Run) -> None:

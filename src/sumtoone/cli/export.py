@@ -41,7 +41,7 @@ def export(
 
     exported = _opened(run)
     path = default_path(exported.name, format_) if out is None else out
-    written = exporting.write(exported, path, format_, style=style, folder=Path(run))
+    written = exporting.write(exported, path, format_, style=style)
     voice.emit(
         {"written": str(written.path), "format": format_, "bytes": written.bytes, "difference": written.difference}
     )

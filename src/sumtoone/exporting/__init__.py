@@ -42,7 +42,7 @@ class Written:
     difference: float | None
 
 
-def export(run: Run, out: str | Path, format: str, *, style: str | None = None, folder: Path | None = None) -> Path:  # noqa: A002
+def export(run: Run, out: str | Path, format: str, *, style: str | None = None) -> Path:  # noqa: A002
     """Write a file or folder that answers like a run, and return its path.
 
     What comes of ``onnx``, ``triton`` and ``pytorch`` is held against ``run.probabilities`` on 256 rows before it takes
@@ -60,8 +60,6 @@ def export(run: Run, out: str | Path, format: str, *, style: str | None = None, 
         Python file that needs no sumtoone.
     style
         Of the Python file: ``"class"``, where every operation is a module, or ``"functional"``.
-    folder
-        The run's own, for what the page shows of it beside its weights.
 
     Raises
     ------
@@ -82,10 +80,10 @@ def export(run: Run, out: str | Path, format: str, *, style: str | None = None, 
     >>> sorted(path.name for path in s1.export(run, "sides", "pytorch").iterdir())
     ['model.py', 'model.safetensors']
     """
-    return write(run, out, format, style=style, folder=folder).path
+    return write(run, out, format, style=style).path
 
 
-def write(run: Run, out: str | Path, format: str, *, style: str | None = None, folder: Path | None = None) -> Written:  # noqa: A002
+def write(run: Run, out: str | Path, format: str, *, style: str | None = None) -> Written:  # noqa: A002
     """Do what :func:`export` does, and return also what was measured."""
     path = as_path(out)
     if not isinstance(run, Run):
@@ -101,7 +99,7 @@ def write(run: Run, out: str | Path, format: str, *, style: str | None = None, f
     _check_writable(run, format)
     with enough_memory():
         if format == "html":
-            return _html(run, path, folder)
+            return _html(run, path)
         if format == "onnx":
             return _onnx(run, path)
         if format == "triton":
@@ -145,10 +143,10 @@ def _checked_model(run: Run) -> tuple[bytes, float]:
     return content, agreement.checked(run, onnx_graph.session(content), "onnxruntime")
 
 
-def _html(run: Run, path: Path, folder: Path | None) -> Written:
+def _html(run: Run, path: Path) -> Written:
     from sumtoone import page
 
-    content = page.single_file(run, folder)
+    content = page.single_file(run)
     target.put_file(path, content)
     return Written(path, len(content), None)
 

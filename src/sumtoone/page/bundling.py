@@ -11,7 +11,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sumtoone.errors import UsageError
@@ -31,7 +30,7 @@ _SAMPLES = 40
 _MOST_VALUES = 100_000
 
 
-def single_file(run: Run, folder: Path | None = None) -> bytes:
+def single_file(run: Run) -> bytes:
     """Return the page with the run inside as one HTML file: the same bytes each time.
 
     It opens from a disk, needs no network and asks none: its own policy forbids it. What it holds beside the weights
@@ -46,9 +45,9 @@ def single_file(run: Run, folder: Path | None = None) -> bytes:
     """
     if not in_page(run.network):
         raise UsageError("page-module", name=run.name, given=type(run.network).__name__)
-    described = model(run, folder)
+    described = model(run, None)
     shown = _pictures(run)
-    described |= {"snapshots": (), "samples": bool(shown)}
+    described["samples"] = bool(shown)
     held = {
         "model": described,
         "samples": {"rows": shown},

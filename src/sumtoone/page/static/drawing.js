@@ -71,13 +71,12 @@ export function makeDrawing(canvas, changed, penMoved) {
   }
 
   // A picture fitted into the paper; `origin` is what it was made of, until something is drawn on it.
-  function show(picture, origin, smooth = true) {
+  function show(picture, origin) {
     lift();
     const base = new OffscreenCanvas(SIDE, SIDE);
     const onto = base.getContext("2d");
     const scale = Math.min(SIDE / picture.width, SIDE / picture.height);
     const [width, height] = [picture.width * scale, picture.height * scale];
-    onto.imageSmoothingEnabled = smooth;
     onto.fillStyle = "#fff";
     onto.fillRect(0, 0, SIDE, SIDE);
     onto.drawImage(picture, (SIDE - width) / 2, (SIDE - height) / 2, width, height);

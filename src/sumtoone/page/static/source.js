@@ -8,10 +8,6 @@ let fingerprint = "";
 // So many rows go into one request, until the server says that they are too many.
 let atOnce = Infinity;
 
-export function standsAlone() {
-  return inside !== null;
-}
-
 export async function texts() {
   return inside ? inside.texts : (await answered("static/texts.json")).json();
 }
