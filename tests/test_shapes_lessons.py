@@ -133,7 +133,7 @@ def _verdict(found: Explanation) -> str:
         return f"> {found.suggestions[0].line}" if found.suggestions else f"x {found.error}"
     if found.warnings:
         assert len(found.warnings) == 1  # one cause, one warning
-        return f"! {found.suggestions[0].line}"
+        return f"! {found.suggestions[0].line}" if found.suggestions else "!"
     return f"{'+' if found.confirmed else '='} {found.shape}"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from sumtoone.shapes.nodes import Node
 from sumtoone.shapes.scene import Scene, logs_sum_to_one, plain, sums_to_one
 from sumtoone.shapes.tracing import definition
-from sumtoone.shapes.vocabulary import COMPARISONS
 
 
 def confirmed(node: Node, scene: Scene) -> tuple[str, dict[str, object]] | None:
@@ -29,17 +28,19 @@ def _of_answers(node: Node, shape: tuple[int, ...], scene: Scene) -> tuple[str, 
     if node.operation in ("argmax", "indices") and len(shape) == 1:
         inner = node if node.operation == "argmax" else definition(node.inputs[0])
         before = scene.entered.get(inner)
-        if before and len(before[0]) == 2 and scene.axes(inner) == (1,):
+        largest = inner.operation in ("argmax", "max")
+        if largest and before and len(before[0]) == 2 and scene.axes(inner) == (1,):
             return "predictions", {"rows": f"{shape[0]:,}"}
     if shape:
         return None
     if node.operation in ("cross_entropy", "nll_loss") and node.arguments.get("reduction", "mean") == "mean":
         before = scene.entered[node]
-        if len(before[0]) == 2:
+        known = node.operation == "cross_entropy" or logs_sum_to_one(node.inputs[0], scene) is not None
+        if known and len(before[0]) == 2:
             return "mean-loss", {"rows": f"{before[0][0]:,}"}
     if node.operation == "mean":
         compared = plain(node.inputs[0])
         size = scene.shape(compared)
-        if compared.operation in COMPARISONS and size is not None and len(size) == 1:
+        if compared.operation == "==" and size is not None and len(size) == 1:
             return "accuracy", {"rows": f"{size[0]:,}"}
     return None

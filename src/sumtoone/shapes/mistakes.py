@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 
-from sumtoone.shapes.edits import applied, below, reduction, removed, renamed, with_dim
+from sumtoone.shapes.edits import Edit, applied, below, reduction, removed, renamed, with_dim, written
 from sumtoone.shapes.nodes import Node
 from sumtoone.shapes.rules import chosen_axis
-from sumtoone.shapes.scene import Found, Scene, Shape, plain, same
+from sumtoone.shapes.scene import Found, Scene, Shape, logs_sum_to_one, plain, same, sums_to_one
 from sumtoone.shapes.tracing import definition
-from sumtoone.shapes.vocabulary import SOFTMAXES
+from sumtoone.shapes.vocabulary import LOSSES, SOFTMAXES
 
 
 def _is_batch(shape: Shape) -> bool:
@@ -36,10 +37,10 @@ def _twice(node: Node, _: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
     if node.operation not in (*SOFTMAXES, "cross_entropy"):
         return
     inner = plain(node.inputs[0])
-    if inner.operation == "softmax":
+    if sums_to_one(inner, scene) is not None:
         code = "loss-softmax" if node.operation == "cross_entropy" else "softmax-twice"
-        once = removed(node) if node.operation == "softmax" else removed(inner)
-        yield Found(code, {"inner": inner.source}, (once,))
+        once = (removed(inner),) if inner.operation == "softmax" else ()
+        yield Found(code, {"inner": inner.source}, (removed(node),) if node.operation == "softmax" else once)
 
 
 def _loss_of_probabilities(node: Node, _: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
@@ -47,10 +48,25 @@ def _loss_of_probabilities(node: Node, _: tuple[Shape, ...], scene: Scene) -> It
     if node.operation != "nll_loss":
         return
     inner = plain(node.inputs[0])
-    if inner.operation == "softmax" and inner.form != "nn":
-        yield Found("nll-probabilities", {"inner": inner.source}, (renamed(inner, "log_softmax"),))
-    elif inner.operation in ("linear", "layer", "@", "mm", "+") and node.form == "F":
-        yield Found("nll-logits", {"inner": inner.source}, (renamed(node, "cross_entropy"),))
+    if sums_to_one(inner, scene) is not None:
+        yield Found("nll-probabilities", {"inner": inner.source}, _logged(node.inputs[0]))
+    elif inner.operation in ("linear", "layer", "@", "mm", "+"):
+        yield Found("nll-logits", {"inner": inner.source}, _called(node, "cross_entropy", "CrossEntropyLoss"))
+
+
+def _logged(part: Node) -> tuple[Edit, ...]:
+    """Return the edit that takes the logarithm of probabilities: by another softmax, where they are one."""
+    inner = plain(part)
+    if inner.operation == "softmax":
+        return _called(inner, "log_softmax", "LogSoftmax")
+    return (Edit(part.tree, written(f"torch.log({part.source})")),)
+
+
+def _called(node: Node, function: str, layer: str) -> tuple[Edit, ...]:
+    """Return the edit that calls another function, or makes another layer where the lines make one."""
+    is_loss = node.form == "nn" and node.operation in LOSSES
+    made = definition(node.arguments["through"].inputs[0]) if is_loss else node
+    return (renamed(made, layer if node.form == "nn" else function),) if isinstance(made.tree, ast.Call) else ()
 
 
 def _normalised(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
@@ -116,9 +132,11 @@ def _without_log(node: Node, _: tuple[Shape, ...], scene: Scene) -> Iterator[Fou
     while inner.operation in ("mean", "sum"):
         inner = definition(inner.inputs[0])
     if inner.operation == "*" and inner is not definition(node.inputs[0]):
-        for part in map(plain, inner.inputs):
-            if part.operation == "softmax" and part.form != "nn":
-                yield Found("loss-no-log", {"inner": part.source}, (renamed(part, "log_softmax"),))
+        if any(logs_sum_to_one(part, scene) is not None for part in inner.inputs):
+            return
+        for part in inner.inputs:
+            if sums_to_one(part, scene) is not None:
+                yield Found("loss-no-log", {"inner": plain(part).source}, _logged(part))
 
 
 def _mean_of_all(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:

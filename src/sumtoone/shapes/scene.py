@@ -13,6 +13,8 @@ from sumtoone.shapes.values import Fails, Value
 
 Shape = tuple[int, ...]
 _SAME = ("item", "detach", "clone", "contiguous", "cpu", "float", "double")
+# Each is another one, as often as it stands there: random numbers, a layer's own weights.
+_ANEW = ("create", "dropout", "module")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ def same(left: Node, right: Node) -> bool:
     left, right = definition(left), definition(right)
     if left is right:
         return True
-    if left.operation != right.operation or len(left.inputs) != len(right.inputs) or left.operation == "create":
+    if left.operation != right.operation or len(left.inputs) != len(right.inputs) or left.operation in _ANEW:
+        return False
+    if left.operation == "layer" and not same(*(node.arguments["through"].inputs[0] for node in (left, right))):
         return False
     arguments = [{name: one for name, one in node.arguments.items() if name != "through"} for node in (left, right)]
     return arguments[0] == arguments[1] and all(map(same, left.inputs, right.inputs))

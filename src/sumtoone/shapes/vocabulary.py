@@ -177,6 +177,7 @@ LAYER_FUNCTIONS = {
     "Flatten": "flatten",
     "Softmax": "softmax",
     "LogSoftmax": "log_softmax",
+    "Dropout": "dropout",
     "ReLU": "relu",
     "Sigmoid": "sigmoid",
     "Tanh": "tanh",
