@@ -298,6 +298,39 @@ def test_layers_of_a_notebook_are_followed() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Flatten(),
+        nn.Flatten(2),
+        nn.Flatten(0, 1),
+        nn.Linear(5, 2, bias=False),
+        nn.Linear(5, 2, dtype=torch.float64),
+        nn.Sequential(nn.Linear(5, 2), nn.Flatten(0)),
+        nn.Softmax(dim=-1),
+        nn.Dropout(0.1),
+    ],
+    ids=str,
+)
+def test_a_given_layer_keeps_its_arguments(layer: nn.Module) -> None:
+    for x in (torch.ones(2, 3, 4, 5), torch.ones(2, 3, 4, 5, dtype=torch.float64)):
+        try:
+            expected: tuple[int, ...] | None = tuple(layer(x).shape)
+        except RuntimeError:
+            expected = None
+        assert explain("layer(x)", layer=layer, x=x).shape == expected
+
+
+@pytest.mark.parametrize("kind", [nn.CrossEntropyLoss, nn.NLLLoss, nn.MSELoss])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_given_loss_keeps_its_reduction(kind: type[nn.Module], reduction: str) -> None:
+    x = torch.ones(5, 3)
+    y = x if kind is nn.MSELoss else torch.ones(5, dtype=torch.long)
+    found = explain("loss(x, y)", loss=kind(reduction=reduction), x=x, y=y)
+    assert found.shape == tuple(kind(reduction=reduction)(x, y).shape)
+    assert found.confirmed is None or reduction == "mean"
+
+
 class _Own(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x

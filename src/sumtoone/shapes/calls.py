@@ -141,6 +141,8 @@ def _argument(reader: Reader, tree: ast.Call, name: str, kind: str, value: ast.e
         return value.value
     if kind == "word" and isinstance(value, ast.Constant) and value.value in ("mean", "sum", "none"):
         return value.value
+    if kind == "kind" and isinstance(value, ast.Attribute) and value.attr in KINDS:
+        return KINDS[value.attr]
     if kind == "number":
         node = reader.read(value)
         if node.operation == "number" and (name != "norm" or node.arguments["value"] > 0):

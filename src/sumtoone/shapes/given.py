@@ -23,11 +23,8 @@ from sumtoone.shapes.values import (
     checked,
     row_major,
 )
-from sumtoone.shapes.vocabulary import ROOTS
+from sumtoone.shapes.vocabulary import LAYERS, ROOTS
 from sumtoone.specification import did_you_mean, plain_number
-
-_LAYER_WORDS = {"Linear": ("in_features", "out_features"), "Softmax": ("dim",), "LogSoftmax": ("dim",)}
-_PLAIN_LAYERS = ("ReLU", "Sigmoid", "Tanh", "Identity", "Flatten", "Dropout", "CrossEntropyLoss", "NLLLoss", "MSELoss")
 
 
 def values_of(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Value]:
@@ -104,10 +101,13 @@ def _written(module: Any) -> str:
     if type(module).__module__.startswith("torch.nn."):
         if name == "Sequential":
             return f"nn.Sequential({', '.join(map(_written, module))})"
-        if name in _LAYER_WORDS and all(getattr(module, word) is not None for word in _LAYER_WORDS[name]):
-            return f"nn.{name}({', '.join(str(getattr(module, word)) for word in _LAYER_WORDS[name])})"
-        if name in _PLAIN_LAYERS or name in _LAYER_WORDS:
-            return f"nn.{name}()"
+        if name in LAYERS:
+            given = [(word, kind, getattr(module, word, None)) for word, kind in LAYERS[name] if kind != "flag"]
+            words = [f"{word}={one!r}" if kind == "word" else str(one) for word, kind, one in given if one is not None]
+            weight = getattr(module, "weight", None)
+            if name == "Linear" and _kind(weight) != FLOAT:
+                words.append(f"dtype={weight.dtype}")
+            return f"nn.{name}({', '.join(words)})"
     raise UsageError("explain-own-module", name=shortened(name))
 
 

@@ -87,8 +87,9 @@ def layer(node: Node, x: Value) -> Value:
         raise Fails("layer-inner", **fields, takes=takes, receives=receives)
     if x.kind not in FLOATS:
         raise Fails("kind", source=node.source, inner=node.inputs[0].source, kind=x.kind)
-    if x.kind != FLOAT:
-        raise Fails("matmul-kind", source=node.source, left_kind=x.kind, right_kind=FLOAT)
+    kind = node.arguments.get("dtype", FLOAT)
+    if x.kind != kind:
+        raise Fails("matmul-kind", source=node.source, left_kind=x.kind, right_kind=kind)
     shape = (*x.shape[:-1], gives)
     return Value(tensor(shape).shape, x.kind, None) if len(shape) > 2 else tensor(shape, x.kind)
 

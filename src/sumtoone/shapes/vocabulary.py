@@ -164,7 +164,7 @@ KINDS = {
 
 # Layers: parameters as above, with those that have to be there first.
 LAYERS: dict[str, tuple[tuple[str, str], ...]] = {
-    "Linear": (("in_features", "axis"), ("out_features", "axis"), ("bias", "flag")),
+    "Linear": (("in_features", "axis"), ("out_features", "axis"), ("bias", "flag"), ("device", ""), ("dtype", "kind")),
     "Sequential": (),
     "Flatten": (("start_dim", "axis"), ("end_dim", "axis")),
     "Softmax": (("dim", "axis"),),
