@@ -331,6 +331,68 @@ def test_a_given_loss_keeps_its_reduction(kind: type[nn.Module], reduction: str)
     assert found.confirmed is None or reduction == "mean"
 
 
+def test_a_layer_of_half_precision_is_not_followed() -> None:
+    with pytest.raises(UsageError) as caught:
+        explain("layer(x)", layer=nn.Linear(3, 2, dtype=torch.float16), x=(5, 3))
+    assert (caught.value.code, caught.value.got) == ("explain-argument", "nn.Linear(3, 2, dtype=torch.float16)")
+
+
+@pytest.mark.parametrize("x", [torch.ones(2, dtype=torch.uint8), torch.ones(2).half(), np.ones(2, dtype=np.int32)])
+def test_a_tensor_of_another_type_is_not_taken_for_one_that_is_known(x: object) -> None:
+    with pytest.raises(UsageError) as caught:
+        explain("x.mean()", x=x)
+    assert caught.value.code == "explain-shape-value"
+    assert caught.value.got == f"x={x.dtype!r}"  # type: ignore[attr-defined]
+    assert caught.value.expected.endswith(", or a tensor of float32, float64, int64 or bool")
+
+
+def test_products_of_arrays_promote_as_numpy_has_them() -> None:
+    x, y, mask = np.ones((2, 3)), np.ones((3, 2), dtype=np.int64), np.ones((3, 3), dtype=bool)
+    assert explain("x @ y", x=x, y=y).shape == (x @ y).shape
+    assert explain("np.matmul(x, y)", x=x, y=y).shape == np.matmul(x, y).shape
+    assert explain("(mask @ mask).mean() - mask.mean()", mask=mask).shape == ()
+    assert explain("y.mean(axis=1)", y=y).shape == y.mean(axis=1).shape
+    assert explain("x.max(axis=1) / 2", x=x).shape == (2,)
+    found = explain("x @ y + y", x=x, y=y)
+    assert found.error is not None
+    assert "multiplies" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("x.to(torch.float16)", None),
+        ("x.to('cuda', dtype=torch.uint8)", None),
+        ("x.type(torch.FloatTensor)", None),
+        ("x.type('torch.LongTensor')", None),
+        ("x.astype('float32')", None),
+        ("x.astype(np.uint8)", None),
+        ("x.to(y)", None),
+        ("nn.Linear(3, 3, dtype=torch.half)(x)", None),
+        ("x.to(torch.float64)", "float64"),
+        ("x.to('cuda').to(torch.device_of_mine)", None),
+        ("x.to(self.device, torch.int64)", "int64"),
+        ("x.to(device)", "float"),
+        ("x.type(torch.bool)", "bool"),
+    ],
+)
+def test_a_type_is_one_that_is_known_or_refused(line: str, kind: str | None) -> None:
+    try:
+        found = explain(f"y + 1\n{line} @ z", x=torch.ones(3, 3), y=(3,), z=torch.ones(3, 3))
+    except UsageError as error:
+        assert (error.code, kind) == ("explain-argument", None)
+    else:
+        expected = "multiplies {kind} by float;" if kind != "float" else None
+        assert found.error is None if expected is None else expected.format(kind=kind) in str(found.error)
+        assert kind is not None
+
+
+def test_numpy_reads_pythons_types() -> None:
+    assert explain("x.astype(float) + np.ones(3)", x=(3,)).shape == (3,)
+    assert explain("x[y.astype(int)]", x=np.ones((5, 2)), y=np.ones(3)).shape == (3, 2)
+    assert explain("x[y.astype(bool)]", x=np.ones((3, 2)), y=np.ones(3)).shape == (3, 2)
+
+
 class _Own(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x

@@ -11,7 +11,7 @@ from sumtoone.language import text
 from sumtoone.language.lines import wrapped
 from sumtoone.shapes import drawing
 from sumtoone.shapes.confirming import confirmed
-from sumtoone.shapes.given import values_of
+from sumtoone.shapes.given import is_array, values_of
 from sumtoone.shapes.parsing import parse
 from sumtoone.shapes.scene import scene_of
 from sumtoone.shapes.suggestions import Adviser, Cures, Suggestion
@@ -107,7 +107,7 @@ def explain(expression: str, /, **shapes: Any) -> Explanation:
 
     The rules of broadcasting are those of PyTorch's notes on broadcasting semantics.
     """
-    program = parse(expression, shapes)
+    program = parse(expression, shapes, arrays=any(map(is_array, shapes.values())))
     known = values_of(program.names(), shapes)
     followed = trace(program, known)
     if followed.value is not None and followed.value.module is not None:

@@ -19,6 +19,7 @@ from sumtoone.shapes.vocabulary import (
     KNOWN,
     LAYERS,
     LIKES,
+    NUMBERS,
     OPERATORS,
     PYTHON_SIGNATURES,
     REQUIRED,
@@ -74,14 +75,30 @@ def _function(reader: Reader, tree: ast.Call, module: str, name: str) -> Node:
 def _method(reader: Reader, tree: ast.Call, owner: ast.expr, name: str) -> Node:
     tensor = reader.tensor(owner)
     if name in ("to", "type", "astype", "cuda", "requires_grad_"):
-        words = [word.value for word in tree.keywords if word.arg == "dtype"]
-        names = [one.attr for one in (*tree.args, *words) if isinstance(one, ast.Attribute)]
-        kinds = [KINDS[name] for name in names if name in KINDS]
-        operation = {"integer": "long", "boolean": "bool"}.get(kinds[0], kinds[0]) if kinds else "detach"
-        return Node(operation, (tensor,), tree, {}, "method")
+        return Node(_conversion(reader, tree, name), (tensor,), tree, {}, "method")
     if name not in KNOWN["method"]:
         raise _unknown(tree, name, KNOWN["method"])
     return _bound(reader, tree, name, "np" if reader.arrays else "method", tensor, tree.args, bound=True)
+
+
+def _conversion(reader: Reader, tree: ast.Call, name: str) -> str:
+    """Return the operation that ``x.to(…)`` and its like are; what may be a type has to be one that is known."""
+    types = [word.value for word in tree.keywords if word.arg == "dtype"]
+    for place in tree.args:
+        is_type = isinstance(place, ast.Attribute) and module_of(place.value) in ("torch", "np")
+        is_tensor = isinstance(place, ast.Name) and place.id in reader.known  # whose type is taken
+        types += [place] if name in ("type", "astype") or is_type or is_tensor else []
+    if not types:  # only a device
+        return "detach"
+    kinds = [NUMBERS.get(one.id) if isinstance(one, ast.Name) and name == "astype" else _kind(one) for one in types]
+    if len(kinds) > 1 or kinds[0] is None:
+        _refuse_argument(tree, name, "dtype=torch.float32")
+    return {"integer": "long", "boolean": "bool"}.get(kinds[0], kinds[0])
+
+
+def _kind(tree: ast.expr) -> str | None:
+    """Return the kind of element that ``torch.float32`` and its like name, or None for any other."""
+    return KINDS.get(tree.attr) if isinstance(tree, ast.Attribute) else None
 
 
 def _bound(
@@ -141,8 +158,8 @@ def _argument(reader: Reader, tree: ast.Call, name: str, kind: str, value: ast.e
         return value.value
     if kind == "word" and isinstance(value, ast.Constant) and value.value in ("mean", "sum", "none"):
         return value.value
-    if kind == "kind" and isinstance(value, ast.Attribute) and value.attr in KINDS:
-        return KINDS[value.attr]
+    if kind == "kind" and (found := _kind(value)) is not None:
+        return found
     if kind == "number":
         node = reader.read(value)
         if node.operation == "number" and (name != "norm" or node.arguments["value"] > 0):
@@ -164,11 +181,10 @@ def _sizes(reader: Reader, tree: ast.Call, name: str, value: ast.expr) -> tuple[
 def _created(reader: Reader, tree: ast.Call, name: str) -> Node:
     """Return the node of what makes a tensor: it carries its own shape."""
     words = {word.arg: word.value for word in tree.keywords if word.arg not in WITHOUT_SHAPE}
-    dtype, kind = words.pop("dtype", None), None
-    if dtype is not None:
-        kind = KINDS.get(dtype.attr) if isinstance(dtype, ast.Attribute) else None
-        if kind is None:
-            _refuse_argument(tree, name, "size, dtype=torch.float32")
+    dtype = words.pop("dtype", None)
+    kind = None if dtype is None else _kind(dtype)
+    if dtype is not None and kind is None:
+        _refuse_argument(tree, name, "size, dtype=torch.float32")
     places = list(_plain(tree, tree.args))
     arguments: dict[str, Any] = {"maker": name, "kind": kind}
     if name in LIKES:

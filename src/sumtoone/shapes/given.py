@@ -13,17 +13,14 @@ from sumtoone.language.display import quoted
 from sumtoone.shapes.nodes import Node, shortened
 from sumtoone.shapes.parsing import parse
 from sumtoone.shapes.values import (
-    BOOLEAN,
-    DOUBLE,
     FLOAT,
-    INTEGER,
     LARGEST_AXIS,
     MOST_AXES,
     Value,
     checked,
     row_major,
 )
-from sumtoone.shapes.vocabulary import LAYERS, ROOTS
+from sumtoone.shapes.vocabulary import KINDS, LAYERS, ROOTS
 from sumtoone.specification import did_you_mean, plain_number
 
 
@@ -49,7 +46,7 @@ def values_of(names: Sequence[str], given: Mapping[str, Any]) -> dict[str, Value
             continue
         value = _value(one)
         if value is None:
-            given_shape = shortened(quoted(one))
+            given_shape = shortened(quoted(getattr(one, "dtype", one) if _kind(one) is None else one))
             fields = {"largest": f"{LARGEST_AXIS:,}", "limit": MOST_AXES}
             problems.append(UsageError("explain-shape-value", name=shortened(name), given=given_shape, **fields))
         else:
@@ -81,11 +78,8 @@ def _sizes(shape: Sequence[Any]) -> tuple[int, ...] | None:
 
 
 def _kind(given: Any) -> str | None:
-    """Return what a tensor or an array holds, or None where it is neither."""
-    name = str(getattr(given, "dtype", "")).rpartition(".")[2]
-    known = {"float64": DOUBLE, "bool": BOOLEAN}
-    kind = FLOAT if "float" in name else INTEGER if "int" in name else None
-    return known.get(name, kind)
+    """Return what a tensor or an array holds, or None where it is neither or holds what is not explained."""
+    return KINDS.get(str(getattr(given, "dtype", "")).rpartition(".")[2])
 
 
 def _module(given: Any) -> Node | None:
@@ -104,11 +98,15 @@ def _written(module: Any) -> str:
         if name in LAYERS:
             given = [(word, kind, getattr(module, word, None)) for word, kind in LAYERS[name] if kind != "flag"]
             words = [f"{word}={one!r}" if kind == "word" else str(one) for word, kind, one in given if one is not None]
-            weight = getattr(module, "weight", None)
-            if name == "Linear" and _kind(weight) != FLOAT:
-                words.append(f"dtype={weight.dtype}")
+            if name == "Linear" and _kind(module.weight) != FLOAT:
+                words.append(f"dtype={module.weight.dtype}")
             return f"nn.{name}({', '.join(words)})"
     raise UsageError("explain-own-module", name=shortened(name))
+
+
+def is_array(given: Any) -> bool:
+    """Whether something is NumPy's, whose products take numbers of any two kinds."""
+    return type(given).__module__ == "numpy"
 
 
 def _named(name: str) -> str:

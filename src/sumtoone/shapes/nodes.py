@@ -51,10 +51,11 @@ class Statement:
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """The lines of a text that compute something, in order."""
+    """The lines of a text that compute something, in order; ``arrays`` where they are NumPy's."""
 
     tree: ast.Module
     statements: tuple[Statement, ...]
+    arrays: bool
 
     @cached_property
     def source(self) -> str:

@@ -21,10 +21,11 @@ LONGEST_TEXT = 4_000
 MOST_LINES = 60
 
 
-def parse(expression: str, given: Collection[str] = ()) -> Program:
+def parse(expression: str, given: Collection[str] = (), *, arrays: bool = False) -> Program:
     """Read an expression over tensors, or several lines of them.
 
     ``given`` are the names that stand for something outside the text; calling one of them applies a layer.
+    ``arrays`` says that they are NumPy's, which the text tells otherwise where it holds ``np``.
 
     Raises
     ------
@@ -53,12 +54,13 @@ def parse(expression: str, given: Collection[str] = ()) -> Program:
         raise UsageError("explain-syntax", given=shortened(stripped), place=place) from None
     if len(body) > MOST_LINES:
         raise too_large("lines", MOST_LINES, len(body))
-    return program_of(body, given)
+    return program_of(body, given, arrays)
 
 
-def program_of(body: list[ast.stmt], given: Collection[str]) -> Program:
+def program_of(body: list[ast.stmt], given: Collection[str], arrays: bool) -> Program:
     """Return the program that Python's statements are."""
-    arrays = any(isinstance(part, ast.Name) and part.id in ("np", "numpy") for one in body for part in ast.walk(one))
+    names = [part.id for one in body for part in ast.walk(one) if isinstance(part, ast.Name)]
+    arrays = arrays or "np" in names or "numpy" in names
     known = set(given)
     statements: list[Statement] = []
     for tree in body:
@@ -67,7 +69,7 @@ def program_of(body: list[ast.stmt], given: Collection[str]) -> Program:
         statements += found
     if not statements:
         raise UsageError("explain-no-tensor")
-    return Program(ast.Module(body, []), tuple(statements))
+    return Program(ast.Module(body, []), tuple(statements), arrays)
 
 
 def _flat(body: list[ast.stmt]) -> Iterator[ast.stmt]:

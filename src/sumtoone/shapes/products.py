@@ -47,11 +47,12 @@ def matmul(node: Node, left: Value, right: Value) -> Value:
     # PyTorch returns before it looks at the elements where there are none.
     empty = 0 in (inner[0], *shape)
     unseen = empty and ((min(ranks) > 1 and ranks[1] > 2) or (left.kind == right.kind and max(ranks) > 1))
-    if (left.kind != right.kind or left.kind == BOOLEAN) and not (unseen and rank is None):
+    fits = node.form == "np" or (left.kind == right.kind and left.kind != BOOLEAN)
+    if not fits and not (unseen and rank is None):
         raise Fails("matmul-kind", source=node.source, left_kind=left.kind, right_kind=right.kind)
     if max(ranks) > 2:
-        return Value(tensor(shape).shape, left.kind, None)  # PyTorch chooses the layout
-    return made_from(shape, left.kind, left, right)
+        return Value(tensor(shape).shape, promoted(left, right), None)  # PyTorch chooses the layout
+    return made_from(shape, promoted(left, right), left, right)
 
 
 def linear(node: Node, inputs: Sequence[Value]) -> Value:

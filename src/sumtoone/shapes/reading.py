@@ -45,7 +45,7 @@ class Reader:
         self._depth += 1
         node = self._node(tree)
         self._depth -= 1
-        return Node(node.operation, node.inputs, tree, {"in_place": True}) if in_place else node
+        return Node(node.operation, node.inputs, tree, {"in_place": True}, node.form) if in_place else node
 
     def tensor(self, tree: ast.expr) -> Node:
         """Return a node that may be a tensor; a number has neither methods nor axes."""
@@ -79,7 +79,7 @@ class Reader:
         """Return the node of an operator; what two numbers make together is a number, as in Python."""
         left, right = self.read(first), self.read(second)
         if left.operation != "number" or right.operation != "number":
-            return Node(symbol, (left, right), tree)
+            return Node(symbol, (left, right), tree, {}, "np" if self.arrays else "")
         value = together(symbol, left.arguments["value"], right.arguments["value"])
         if value is None:
             raise UsageError("explain-number", given=shortened(ast.unparse(tree)))

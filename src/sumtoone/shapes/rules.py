@@ -52,7 +52,7 @@ def result(node: Node, inputs: Sequence[Value]) -> Value:
     if operation == "index" and inputs[0].pair:
         return _place_of_pair(node, inputs[0])
     # A function adds to a number first, and compares with none; a method belongs to a tensor.
-    first = node.form == "" or operation == "where" or (node.form == "torch" and operation in ARITHMETIC)
+    first = node.form in ("", "np") or operation == "where" or (node.form == "torch" and operation in ARITHMETIC)
     for place, (part, value) in enumerate(zip(node.inputs, inputs, strict=True)):
         if value.pair:
             raise Fails("pair", source=part.source)
@@ -146,7 +146,9 @@ def _kind(node: Node, value: Value) -> str:
     fits = value.kind in FLOATS or (value.kind == INTEGER and operation not in _NEED_FLOAT)
     fits = fits or (operation in SOFTMAXES and value.elements == 0)  # PyTorch returns before it looks
     needed = operation in _NEED_FLOAT or (operation in _NEED_NUMBERS and node.form != "np")
-    if needed and not fits and node.form != "np":
+    if needed and not fits:
+        if node.form == "np":
+            return DOUBLE
         raise Fails("kind", source=node.source, inner=node.inputs[0].source, kind=value.kind)
     if operation == "not" and value.kind in FLOATS and not value.assumed:
         raise Fails("kind", source=node.source, inner=node.inputs[0].source, kind=value.kind)

@@ -105,7 +105,7 @@ class Adviser:
         tree = replaced(program.tree, edit)
         assert isinstance(tree, ast.Module)
         try:
-            other = program_of(tree.body, self.values)
+            other = program_of(tree.body, self.values, self.program.arrays)
             followed = trace(other, self.values)
         except UsageError:
             return None

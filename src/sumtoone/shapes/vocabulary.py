@@ -161,6 +161,7 @@ KINDS = {
     **dict.fromkeys(("long", "int64"), "integer"),
     "bool": "boolean",
 }
+NUMBERS = {"int": "integer", "float": "double", "bool": "boolean"}  # Python's own types, as NumPy reads them
 
 # Layers: parameters as above, with those that have to be there first.
 LAYERS: dict[str, tuple[tuple[str, str], ...]] = {
