@@ -506,6 +506,38 @@ def test_a_text_without_an_error_is_refused(written: str, got: str) -> None:
     assert (caught.value.code, caught.value.got) == ("explain-no-error", got)
 
 
+@pytest.mark.parametrize(
+    ("lines", "what", "instead"),
+    [
+        ("torch.bmm(counts, w)", "int64 meets float32: a product takes numbers of one type on both sides.", "counts"),
+        ("w @ counts", "float32 meets int64: a product takes numbers of one type on both sides.", "counts"),
+    ],
+)
+def test_the_odd_one_of_a_batched_product_is_named(lines: str, what: str, instead: str) -> None:
+    names = {"counts": torch.ones(2, 3, 3).long(), "w": rand(2, 3, 3), "torch": torch}
+    error, _ = _raised(lambda: eval(lines, names))
+    written = f'Traceback (most recent call last):\n  File "a.py", line 3, in f\n    {lines}\nRuntimeError: {error}\n'
+    found = explain_error(written)
+    assert found.what == what
+    assert found.instead == (f"{instead}.float()  # float32, as what it meets",)
+
+
+def test_labels_of_an_older_version_are_told_by_the_loss_alone() -> None:
+    message = "RuntimeError: expected scalar type Long but found Float"
+    written = f"""\
+Traceback (most recent call last):
+  File "a.py", line 3, in f
+    loss = criterion(x, y)
+  File "/opt/lib/python3.9/site-packages/torch/nn/modules/loss.py", line 1150, in forward
+    return F.cross_entropy(input, target, weight=self.weight,
+  File "/opt/lib/python3.9/site-packages/torch/nn/functional.py", line 2846, in cross_entropy
+    return torch._C._nn.cross_entropy_loss(input, target, weight)
+{message}
+"""
+    assert explain_error(written).code == "target-dtype"
+    assert explain_error(message).code == "dtypes"
+
+
 PIECES = st.sampled_from(
     ["Traceback (most recent call last):", '  File "a.py", line 3, in f', "    a / b", "    ~~^~~", "----> 9 x", "",
      "é\x1b[1m", "Cell In[3], line 9", "ValueError", '  File "linear.py", line 999999999999, in f',

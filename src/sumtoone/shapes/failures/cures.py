@@ -172,10 +172,15 @@ def _view(reading: Reading, scene: Scene) -> Found:
 
 
 def _dtypes(reading: Reading, scene: Scene) -> Found:
-    left, right = (_DTYPES.get(reading.fields[side], reading.fields[side]) for side in ("left", "right"))
+    dtypes = {side: _DTYPES.get(one, one) for side, one in reading.fields.items()}
+    if scene.is_loss and "found" in dtypes:
+        found, expected = dtypes["found"], dtypes["expected"]
+        if expected == "int64":
+            return _words("target-dtype", {"found": found})
+        return _words("loss-dtype", {"left": found, "right": expected, "method": _METHODS.get(expected, "float")})
+    # A product of many matrices expects on the right what it found on the left.
+    left, right = dtypes.get("left") or dtypes["expected"], dtypes.get("right") or dtypes["found"]
     fields = {"left": left, "right": right}
-    if scene.name is not None and "cross_entropy" in scene.name:
-        return _words("loss-dtype", {**fields, "method": _METHODS.get(right, "float")})
     wanted = "float32" if "float32" in fields.values() else left if left.startswith("float") else right
     first, second, *_ = scene.pair("x", "x")
     odd = first if left != wanted else second

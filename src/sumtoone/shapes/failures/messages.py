@@ -47,7 +47,6 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
     ("view-layout", "view size is not compatible with input tensor's size and stride"),
     ("view-two", "only one dimension can be inferred"),
     ("target-dtype", "expected target dtype to be Long or Byte, but got {found:word}"),
-    ("target-dtype", "expected scalar type Long but found {found:word}"),
     ("dtypes", "mat1 and mat2 must have the same dtype, but got {left:dtype} and {right:dtype}"),
     ("dtypes", "expected m1 and m2 to have the same dtype, but got: {left:dtype} != {right:dtype}"),
     ("dtypes", "Input type ({left:dtype}) and bias type ({right:dtype}) should be the same"),
@@ -56,8 +55,8 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
         "Input type (torch.{left_place:place}{left:dtype}Tensor) and weight type "
         "(torch.{right_place:place}{right:dtype}Tensor) should be the same",
     ),
-    ("dtypes", "expected scalar type {right:word} but found {left:word}"),
-    ("dtypes", "Found dtype {left:word} but expected {right:word}"),
+    ("dtypes", "expected scalar type {expected:word} but found {found:word}"),
+    ("dtypes", "Found dtype {found:word} but expected {expected:word}"),
     ("target-probabilities", "Expected floating point type for target with class probabilities, got {found:word}"),
     ("not-for-dtype", "\"{operation:word}\" not implemented for '{found:word}'"),
     (

@@ -64,6 +64,12 @@ class Scene:
         files = [frame.file.replace("\\", "/") for frame in self.failure.beyond]
         return self.circumstances.sizes is not None or any(file.endswith("/modules/linear.py") for file in files)
 
+    @property
+    def is_loss(self) -> bool:
+        """Whether the error was raised in a loss that takes labels, under whatever name it was called."""
+        names = [self.name or "", *(frame.function for frame in self.failure.beyond)]
+        return any("cross_entropy" in name or "nll_loss" in name for name in names)
+
     @cached_property
     def layer(self) -> str | None:
         """The layer that failed: as the module names it, else as the line that calls it does."""
