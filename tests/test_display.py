@@ -33,7 +33,7 @@ class Loud:
     """An object that describes itself in letters that steer a terminal."""
 
     def __repr__(self) -> str:
-        return STEERING * 1_000
+        return STEERING * 100
 
 
 def endless() -> list[object]:
