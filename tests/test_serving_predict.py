@@ -313,7 +313,7 @@ def test_pictures_wait_within_limits(digits: Served, folder: Path) -> None:
         with pytest.raises(UnavailableError) as caught:
             asyncio.run(pictures.rows(_one(), deadline))
         assert caught.value.code == code
-        pictures.close()
+        pictures.thread.close()
 
 
 MODULE = """
