@@ -38,7 +38,10 @@ def random_lines(dice: random.Random) -> tuple[str, dict[str, Shape]]:
     if dice.random() < 0.25:
         line = dice.choice((f"d = {line}; d + {dice.choice('abc')}", f"d = {line}\n{_line(dice, shapes, 1)} - d"))
     elif dice.random() < 0.1:
-        line = f"a {dice.choice(('+', '*', '-', '/'))}= ({line}) * 1\na"
+        first = dice.choice(("", "", "a = a.long()\n", "a = a > 0\n", "a = a.double()\n"))
+        operator = dice.choice(("+", "*", "-", "/", "//", "**", "&"))
+        other = dice.choice((f"({line}) * 1", f"({line}) * 1", dice.choice("abc"), "c.long()", "c > 0", "2", "0.5"))
+        line = f"{first}a {operator}= {other}\na{dice.choice(('', '', '.mean()', ' @ b.mT'))}"
     used = {node.id for node in ast.walk(ast.parse(line)) if isinstance(node, ast.Name)}
     return line, {name: shape for name, shape in shapes.items() if name in used}
 

@@ -33,6 +33,8 @@ _MADE = {"float": FLOAT, "double": DOUBLE, "long": INTEGER, "bool": BOOLEAN, "an
 _NEED_ELEMENTS = ("max", "min", "argmax", "argmin", "amax", "amin")
 _NO_KEEPDIM_ALONE = ("sum", "mean", "prod", "max", "min")
 _PRODUCTS = ("@", "mm", "bmm", "dot")
+# What is changed in place takes what is of its own category, or of a smaller one.
+_CATEGORIES = {BOOLEAN: 0, INTEGER: 1, FLOAT: 2, DOUBLE: 2}
 _OVERLAY = (*ARITHMETIC, *COMPARISONS, *LOGIC, "maximum", "minimum")
 
 
@@ -174,24 +176,34 @@ def tensor_of(number: float) -> Value:
 
 
 def _broadcast(node: Node, left: Value, right: Value) -> Value:
-    symbol = node.operation
     shape = broadcast(left.shape, right.shape)
     if shape is None:
         raise Fails("broadcast", **_first_clash(node, left.shape, right.shape))
-    if node.arguments.get("in_place") and shape != left.shape:
-        fields = {"left": node.inputs[0].source, "shape": shown(left.shape), "result": shown(shape)}
-        raise Fails("in-place", source=node.source, **fields)
-    kind = promoted(left, right)
+    kind = _overlaid(node, left, right)
+    if node.arguments.get("in_place") and left.is_tensor:  # a number has nothing to change
+        fields = {"source": node.source, "left": node.inputs[0].source}
+        if shape != left.shape:
+            raise Fails("in-place", **fields, shape=shown(left.shape), result=shown(shape))
+        assumed = left.assumed or (right.assumed and node.operation != "/")
+        if not assumed and _CATEGORIES[kind] > _CATEGORIES[left.kind]:
+            raise Fails("in-place-kind", **fields, left_kind=left.kind, result_kind=kind)
+        kind = kind if left.assumed and kind not in FLOATS else left.kind
+    return made_from(shape, kind, left, right)
+
+
+def _overlaid(node: Node, left: Value, right: Value) -> str:
+    """Return the kind of element that an operation of two gives."""
+    symbol, kind = node.operation, promoted(left, right)
     if symbol in COMPARISONS:
-        return made_from(shape, BOOLEAN, left, right)
+        return BOOLEAN
     if symbol in LOGIC:
-        return made_from(shape, _logical(node, left, right), left, right)
+        return _logical(node, left, right)
     if symbol in ("maximum", "minimum"):
         if not (left.is_tensor and right.is_tensor):
             raise Fails("two-tensors", source=node.source)
-        return made_from(shape, kind, left, right)
+        return kind
     _check_arithmetic(node, left, right, kind)
-    return made_from(shape, FLOAT if symbol == "/" and kind not in FLOATS else kind, left, right)
+    return FLOAT if symbol == "/" and kind not in FLOATS else kind
 
 
 def _logical(node: Node, left: Value, right: Value) -> str:
