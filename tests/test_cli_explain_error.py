@@ -33,6 +33,15 @@ def test_a_file_of_any_editor(encoding: str, tmp_path: Path, capsys: Captured) -
     assert " ".join(shown.out.split()) == f"{MESSAGE} {WHAT} write instead: mat1 @ mat2.T # (64, 784) @ (784, 256)"
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_the_last_error_of_a_long_file_is_read(encoding: str, tmp_path: Path, capsys: Captured) -> None:
+    long = "ValueError: the first\n" + "학습 중\n" * (1 << 21)
+    (tmp_path / "e.txt").write_bytes(f"{long}{MESSAGE}\n".encode(encoding))
+    assert (tmp_path / "e.txt").stat().st_size > 1 << 24
+    assert main(["explain", "--error", str(tmp_path / "e.txt"), "--quiet", "--lang", "en"]) == 0
+    assert capsys.readouterr().out == f"{WHAT}\n"
+
+
 PROGRAM = """\
 import torch
 from torch import nn

@@ -18,7 +18,7 @@ from sumtoone.adoption.failing import explained
 from sumtoone.language import entries, speaking
 from sumtoone.shapes.failures import ErrorExplanation, explain_error
 from sumtoone.shapes.failures.messages import codes, recognised
-from sumtoone.shapes.failures.tracebacks import Frame, read
+from sumtoone.shapes.failures.tracebacks import LONGEST, Frame, read
 
 rand = torch.rand
 # What PyTorch said on a machine with a graphics card, each with the mistake that it is.
@@ -538,9 +538,28 @@ Traceback (most recent call last):
     assert explain_error(message).code == "dtypes"
 
 
+def test_no_terminal_obeys_an_error() -> None:
+    written = 'Traceback (most recent call last):\n  File "a\x07.py", line 3, in f\x9b2J\n    a\x1b]0;b\n'
+    found = explain_error(written + "ValueError: no\x1b]0;title\x07\n  and\x9b2J")
+    assert found.message == "no\\x1b]0;title\\x07\nand\\x9b2J"
+    assert found.place == Frame("a\\x07.py", 3, "f\\x9b2J", "a\\x1b]0;b")
+    assert found.text.startswith("ValueError: no\\x1b]0;title\\x07\n  a\\x07.py, line 3, in f\\x9b2J\n    a\\x1b]0;b\n")
+    try:
+        raise type("Own\x1b", (Exception,), {})("one\ntwo\x1b[2J")
+    except Exception as error:
+        found = explained(error)
+    assert (found.kind, found.message) == ("Own\\x1b", "one\ntwo\\x1b[2J")
+
+
+def test_the_last_error_of_a_long_text_is_explained() -> None:
+    found = explain_error("ValueError: the first\n" + "epoch\n" * LONGEST + "KeyError: 'the last'\n")
+    assert (found.kind, found.message) == ("KeyError", "'the last'")
+
+
 PIECES = st.sampled_from(
     ["Traceback (most recent call last):", '  File "a.py", line 3, in f', "    a / b", "    ~~^~~", "----> 9 x", "",
-     "é\x1b[1m", "Cell In[3], line 9", "ValueError", '  File "linear.py", line 999999999999, in f',
+     "é\x1b[1m", "ValueError: \x9b2J", "Cell In[3], line 9", "ValueError",
+     '  File "linear.py", line 999999999999, in f',
      "RuntimeError: mat1 and mat2 shapes cannot be multiplied (64x128 and 64x64)",
      "RuntimeError: shape '[]' is invalid for input of size 0"]
 )  # fmt: skip
@@ -554,7 +573,8 @@ def test_no_text_breaks_it(lines: list[str]) -> None:
     except DataError:
         return
     assert found.to_json()["text"] == found.text
-    assert found.text.isprintable() or "\n" in found.text
+    for line in (*found.text.split("\n"), *found.message.split("\n"), *found.instead):
+        assert line.isprintable()
 
 
 def test_it_is_plain_data_and_a_picture_for_a_notebook() -> None:

@@ -12,7 +12,6 @@ from types import FrameType
 
 from torch import Tensor, nn
 
-from sumtoone.language.display import printable
 from sumtoone.shapes.failures import ErrorExplanation, explain_failure
 from sumtoone.shapes.failures.scenes import Circumstances
 from sumtoone.shapes.failures.tracebacks import Failure, Frame
@@ -50,7 +49,7 @@ def explained(
     shapes = {} if own is None else _shapes(steps[own][0])
     if place is not None:
         frames = [replace(frame, file=place(frame.file)) if frame.is_own else frame for frame in frames]
-    failure = Failure(type(error).__name__, printable(_message(error), 2_000), tuple(frames))
+    failure = Failure(type(error).__name__, _message(error), tuple(frames))
     return explain_failure(failure, replace(_circumstances([frame for frame, _ in steps]), shapes=shapes))
 
 

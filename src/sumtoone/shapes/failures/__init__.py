@@ -18,6 +18,7 @@ from sumtoone.shapes.failures.tracebacks import Failure, Frame, read
 __all__ = ["Circumstances", "ErrorExplanation", "Failure", "explain_error", "explain_failure"]
 
 _LONGEST_SOURCE = 100
+_LONGEST_FIELD = 2_000
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def explain_failure(failure: Failure, circumstances: Circumstances | None = None
     'target-range'
     """
     circumstances = circumstances or Circumstances()
+    failure = _printable(failure)
     scene = Scene(failure, circumstances)
     reading = recognised(failure.message)
     found = None if reading is None else cures.found(reading, scene)
@@ -126,6 +128,20 @@ def explain_failure(failure: Failure, circumstances: Circumstances | None = None
     return ErrorExplanation(code, failure.kind, failure.message, place, scene.layer, what, instead, words)
 
 
+def _printable(failure: Failure) -> Failure:
+    """Return an error whose texts no terminal obeys; the lines of its message stay lines."""
+    frames = (
+        Frame(_shown(frame.file), frame.line, *map(_shown, (frame.function, frame.source, frame.piece)))
+        for frame in failure.frames
+    )
+    message = "\n".join(map(_shown, failure.message.split("\n")))
+    return Failure(_shown(failure.kind), message, tuple(frames))
+
+
+def _shown(given: str) -> str:
+    return printable(given, _LONGEST_FIELD)
+
+
 def _place_lines(place: Frame | None, layer: str | None) -> list[str]:
     if place is None:
         return []
@@ -133,5 +149,5 @@ def _place_lines(place: Frame | None, layer: str | None) -> list[str]:
     if place.function and not place.function.startswith("<"):
         parts.append(text("mistake.function", function=place.function))
     parts += [text("mistake.layer", layer=layer)] if layer else []
-    source = [f"    {cut(printable(place.source, 400), _LONGEST_SOURCE)}"] if place.source else []
+    source = [f"    {cut(place.source, _LONGEST_SOURCE)}"] if place.source else []
     return [f"  {', '.join(parts)}", *source]

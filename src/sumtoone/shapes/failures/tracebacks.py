@@ -96,7 +96,7 @@ def read(text: str) -> Failure | None:
     >>> found.kind, found.message, found.own.line, found.own.source
     ('ValueError', 'no', 3, 'a / b')
     """
-    lines = [line[:_LONGEST_LINE].rstrip() for line in _ESCAPES.sub("", text[:LONGEST]).splitlines()]
+    lines = [line[:_LONGEST_LINE].rstrip() for line in _ESCAPES.sub("", text[-LONGEST:]).splitlines()]
     raised = [(place, found) for place, line in enumerate(lines) if (found := _raised(line)) is not None]
     if not raised:
         return None
