@@ -491,6 +491,27 @@ def test_the_many_ways_to_write_it(expression: str, shape: tuple[int, ...]) -> N
         ),
         ("x.softmax(dim=0)", {"x": (64, 10)}, "x.softmax(dim=0) normalises over the 64", ["x.softmax(dim=1)"]),
         ("F.softmax(x, 0)", {"x": (64, 10)}, "F.softmax(x, 0) normalises over the 64", ["F.softmax(x, 1)"]),
+        *(
+            (f"x - {written}", {"x": (64, 10)}, f"x - {written} normalises over the 64", [f"x - {better}"])
+            for written, better in (
+                ("x.logsumexp(dim=0)", "x.logsumexp(dim=1, keepdim=True)"),
+                ("x.exp().sum(dim=0).log()", "x.exp().sum(dim=1, keepdim=True).log()"),
+            )
+        ),
+        *(
+            (expression, {"x": (64, 10)}, f"{expression} gives one answer for each of the 10", [better])
+            for expression, better in (
+                ("torch.max(x, 0)[1]", "torch.max(x, 1)[1]"),
+                ("x.min(dim=-2).indices", "x.min(dim=1).indices"),
+            )
+        ),
+        *(
+            (expression, {"x": (4, 4)}, f"{expression} works only because the matrix is square:", lines)
+            for expression, lines in (
+                ("x * x.sum(1)[None, :]", ["x * x.sum(1)[:, None]", "x * x.sum(0)[None, :]"]),
+                ("x.sum(1)[None, :] * x", ["x.sum(1)[:, None] * x", "x.sum(0)[None, :] * x"]),
+            )
+        ),
         ("F.softmax(x)", {"x": (64, 10)}, "F.softmax(x) does not say dim=: PyTorch", ["F.softmax(x, dim=-1)"]),
         (
             "F.log_softmax(x.softmax(1), dim=1)",
@@ -545,6 +566,10 @@ def test_traps_are_noticed(expression: str, shapes: dict[str, tuple[int, ...]], 
         ("x.view(64, -1)", {"x": (64, 1, 28, 28)}),
         ("x.T", {"x": (64, 10)}),
         ("x.mean(dim=0)", {"x": (64, 10)}),
+        ("x.max(dim=0).values", {"x": (64, 10)}),
+        ("x - x.exp().sum(dim=1, keepdim=True).log()", {"x": (64, 10)}),
+        ("x - w.logsumexp(dim=0)", {"x": (64, 10), "w": (64, 10)}),
+        ("x.sum(1)[:, None] * x", {"x": (4, 4)}),
         ("a / 2", {"a": (64, 10)}),
     ],
 )

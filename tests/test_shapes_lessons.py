@@ -253,6 +253,22 @@ def test_a_mask_and_a_number_say_what_they_are() -> None:
     assert explain("x.mean().item()", x=(64, 10)).text.endswith("result: a number, not a tensor")
 
 
+def test_the_places_of_the_largest_are_known_by_the_name_that_they_are_given() -> None:
+    for line, better in (
+        ("_, pred = torch.max(x, 0)", "_, pred = torch.max(x, 1)"),
+        ("values, pred = x.min(dim=0)", "values, pred = x.min(dim=1)"),
+        ("best = x.max(dim=0)\n_, pred = best", "best = x.max(dim=1)"),
+    ):
+        found = explain(line, x=(64, 10))
+        (warning,) = found.warnings
+        assert "gives one answer for each of the 10 columns" in " ".join(warning.split())
+        assert [one.line for one in found.suggestions] == [better]
+    for line in ("most, _ = x.max(dim=0)", "values, pred = x.max(dim=1)", "best = x.max(dim=0)\nbest.values"):
+        assert explain(line, x=(64, 10)).warnings == ()
+    found = explain("most, _ = x.max(dim=0)\nx - most", x=(64, 10))
+    assert [one.line for one in found.suggestions] == ["most, _ = x.max(dim=1, keepdim=True)"]
+
+
 def test_a_long_suggestion_is_broken() -> None:
     layers = ", ".join(["nn.Linear(784, 784)", "nn.ReLU()"] * 3)
     found = explain(f"nn.Sequential({layers}, nn.Linear(64, 10))(x)", x=(64, 784))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from sumtoone.shapes.edits import Edit, applied, below, reduction, removed, renamed, with_dim, written
 from sumtoone.shapes.nodes import Node
 from sumtoone.shapes.rules import chosen_axis
-from sumtoone.shapes.scene import Found, Scene, Shape, logs_sum_to_one, plain, same, sums_to_one
+from sumtoone.shapes.scene import Found, Scene, Shape, log_sum, logs_sum_to_one, plain, same, sums_to_one
 from sumtoone.shapes.tracing import definition
 from sumtoone.shapes.vocabulary import LOSSES, SOFTMAXES
 
@@ -85,26 +85,41 @@ def _normalised(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator
         yield Found("sum-all", {**fields, "elements": f"{shapes[0][0] * shapes[0][1]:,}"}, fixes)
 
 
-def _answers(node: Node, shapes: tuple[Shape, ...], _: Scene) -> Iterator[Found]:
+def _answers(node: Node, _: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
     """argmax down the columns, or over everything, is no prediction for each row."""
-    if node.operation not in ("argmax", "argmin") or not _is_batch(shapes[0]):
+    places = _places(node, scene)
+    if places is None or not _is_batch(scene.entered[places][0]):
         return
-    rows, columns = shapes[0]
-    if node.arguments.get("dim") in (0, -2):
-        yield Found("argmax-batch", {"rows": rows, "columns": columns}, (with_dim(node, 1),))
-    elif "dim" not in node.arguments:
-        yield Found("argmax-all", {"rows": rows, "elements": f"{rows * columns:,}"}, (with_dim(node, 1),))
+    rows, columns = scene.entered[places][0]
+    if places.arguments.get("dim") in (0, -2):
+        yield Found("argmax-batch", {"rows": rows, "columns": columns}, (with_dim(places, 1),))
+    elif "dim" not in places.arguments:
+        yield Found("argmax-all", {"rows": rows, "elements": f"{rows * columns:,}"}, (with_dim(places, 1),))
 
 
-def _shifted(node: Node, _: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
+def _places(node: Node, scene: Scene) -> Node | None:
+    """Return what found the places of the largest or the smallest: max and min do, where their indices are taken."""
+    if node.operation in ("argmax", "argmin"):
+        return node
+    taken = node.operation == "indices" or (node.operation == "index" and node.arguments["index"] in ((1,), (-1,)))
+    found = definition(node.inputs[0]) if taken else node
+    pair = found.operation in ("max", "min") and "dim" in found.arguments and found.form != "np"
+    return found if pair and (taken or node in scene.placed) else None
+
+
+def _shifted(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
     """A softmax does not change when a row is shifted as a whole; a shift of the columns changes it."""
     most = reduction(node.inputs[1]) if node.operation == "-" else None
-    shape = scene.shape(node.inputs[0]) if most is not None else None
-    if most is None or most.operation not in ("max", "amax") or shape is None or not _is_batch(shape):
+    total = log_sum(node)
+    taken = most if total is None else total
+    if taken is None or not _is_batch(shapes[0]) or scene.axes(taken) != (0,):
         return
-    if same(node.inputs[0], most.inputs[0]) and scene.axes(most) == (0,):
-        fields = {"rows": shape[0], "columns": shape[1], "most": most.source}
-        yield Found("shift-batch", fields, (with_dim(most, 1, keepdim=True), with_dim(most, 1)))
+    fields = {"rows": shapes[0][0], "columns": shapes[0][1]}
+    fixes = (with_dim(taken, 1, keepdim=True), with_dim(taken, 1))
+    if total is not None and shapes[1] in (shapes[0][1:], (1, shapes[0][1])):
+        yield Found("softmax-batch", fields, fixes)
+    elif taken.operation in ("max", "amax") and same(node.inputs[0], taken.inputs[0]):
+        yield Found("shift-batch", {**fields, "most": taken.source}, fixes)
 
 
 def _standardised(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:

@@ -33,11 +33,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Scene:
-    """The shapes of a followed program."""
+    """The shapes of a followed program, and those of its (values, indices) whose indices a line gave a name."""
 
     values: Mapping[str, Value]
     entered: Mapping[Node, tuple[Shape, ...]] = field(default_factory=dict)
     left: Mapping[Node, Shape] = field(default_factory=dict)
+    placed: tuple[Node, ...] = ()
 
     def shape(self, node: Node) -> Shape | None:
         """Return the shape of a node, or None where it is not known."""
@@ -59,7 +60,8 @@ def scene_of(trace: Trace, values: Mapping[str, Value]) -> Scene:
     """Return what is known of the steps that work."""
     steps = [step for step in trace.steps if step.output is not None]
     entered = {step.node: tuple(value.shape for value in step.inputs) for step in trace.steps}
-    return Scene(values, entered, {step.node: step.output.shape for step in steps if step.output is not None})
+    left = {step.node: step.output.shape for step in steps if step.output is not None}
+    return Scene(values, entered, left, trace.placed)
 
 
 def same(left: Node, right: Node) -> bool:
@@ -120,10 +122,23 @@ def logs_sum_to_one(node: Node, scene: Scene) -> tuple[int, ...] | None:
         return (chosen_axis(node, len(shape)),)
     if node.operation == "log":
         return sums_to_one(node.inputs[0], scene)
-    if node.operation != "-":
-        return None
-    total = reduction(node.inputs[1])
-    if total is None or total.operation != "logsumexp" or not same(node.inputs[0], total.inputs[0]):
+    total = log_sum(node)
+    if total is None:
         return None
     axes, given = scene.axes(total), scene.shape(node.inputs[1])
     return axes if axes is not None and given == kept_shape(shape, axes) else None
+
+
+def log_sum(node: Node) -> Node | None:
+    """Return the sum whose logarithm is taken away from what it sums the exponentials of, or None."""
+    if node.operation != "-":
+        return None
+    total = reduction(node.inputs[1])
+    if total is not None and total.operation == "logsumexp":
+        return total if same(node.inputs[0], total.inputs[0]) else None
+    inner = plain(node.inputs[1])
+    total = reduction(inner.inputs[0]) if inner.operation == "log" else None
+    if total is None or total.operation != "sum":
+        return None
+    summed = plain(total.inputs[0])
+    return total if summed.operation == "exp" and same(node.inputs[0], summed.inputs[0]) else None

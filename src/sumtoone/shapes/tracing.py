@@ -28,12 +28,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Trace:
-    """The steps in the order PyTorch takes them, up to the first that fails; then what the last line gives."""
+    """The steps in the order PyTorch takes them, up to the first that fails; then what the last line gives.
+
+    ``placed`` are those of (values, indices) whose indices a line gave a name.
+    """
 
     steps: tuple[Step, ...]
     node: Node
     value: Value | None
     lines: tuple[Value, ...]
+    placed: tuple[Node, ...] = ()
 
     @property
     def failed(self) -> Step | None:
@@ -52,9 +56,10 @@ def trace(program: Program, values: Mapping[str, Value]) -> Trace:
             node, value = follower.follow(statement.node)
             follower.name(statement.targets, node, value)
         except _Failed:
-            return Trace(tuple(follower.steps), node, None, tuple(lines))
+            value = None
+            break
         lines.append(value)
-    return Trace(tuple(follower.steps), node, value, tuple(lines))
+    return Trace(tuple(follower.steps), node, value, tuple(lines), tuple(follower.placed))
 
 
 def definition(node: Node) -> Node:
@@ -73,6 +78,7 @@ class _Follower:
         self.values = values
         self.origins: dict[str, Node] = {}
         self.steps: list[Step] = []
+        self.placed: list[Node] = []
 
     def name(self, targets: Sequence[str], node: Node, value: Value) -> None:
         """Give what a line makes to its names."""
@@ -80,9 +86,11 @@ class _Follower:
             self.values.update(dict.fromkeys(targets, value))
             self.origins.update(dict.fromkeys(targets, node))
             return
+        made: list[Node] = []
         if value.pair:
             whole = replace(value, pair=False)
             several = [whole, replace(whole, kind=INTEGER)]
+            made = [Node(part, (node,), node.tree, form="method") for part in ("values", "indices")]
         elif value.is_tensor and value.shape[:1] == (len(targets),):
             several = [Value(value.shape[1:], value.kind, None)] * len(targets)
         else:
@@ -94,6 +102,9 @@ class _Follower:
         for target, one in zip(targets, several, strict=True):
             self.values[target] = one
             self.origins.pop(target, None)
+        self.origins.update(zip(targets, made, strict=False))
+        if value.pair and targets[1] != "_":
+            self.placed.append(definition(node))
 
     def fail(self, node: Node, inputs: tuple[Value, ...], failure: Fails) -> None:
         """End the way here."""

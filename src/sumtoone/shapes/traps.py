@@ -93,16 +93,17 @@ def _turned(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Fou
     """Beside a square matrix, what was made from its rows is laid along the columns, or the other way round."""
     if not _overlay(node) or node.operation in COMPARISONS:
         return
-    matrix, line = shapes
-    origin = reduction(node.inputs[1])
-    if len(matrix) != 2 or len(line) != 2 or matrix[0] != matrix[1] or matrix[0] < 2 or origin is None:
-        return
-    axes = scene.axes(origin)
-    one_axis = axes is not None and len(axes) == 1
-    if scene.entered[origin][0] == matrix and axes and one_axis and min(line) == 1 < line[axes[0]]:
-        fields = {"line": node.inputs[1].source, "rows_kind": "rows" if axes == (1,) else "columns"}
-        edits = (*turned_pieces(node.inputs[1]), *other_dims(node.inputs[1], {origin: 2}))
-        yield Found("square-turned", {**fields, "others_kind": "columns" if axes == (1,) else "rows"}, edits)
+    for place in (0, 1):
+        part, line, matrix = node.inputs[place], shapes[place], shapes[1 - place]
+        origin = reduction(part)
+        if len(matrix) != 2 or len(line) != 2 or matrix[0] != matrix[1] or matrix[0] < 2 or origin is None:
+            continue
+        axes = scene.axes(origin)
+        one_axis = axes is not None and len(axes) == 1
+        if scene.entered[origin][0] == matrix and axes and one_axis and min(line) == 1 < line[axes[0]]:
+            fields = {"line": part.source, "rows_kind": "rows" if axes == (1,) else "columns"}
+            edits = (*turned_pieces(part), *other_dims(part, {origin: 2}))
+            yield Found("square-turned", {**fields, "others_kind": "columns" if axes == (1,) else "rows"}, edits)
 
 
 def _outer(node: Node, shapes: tuple[Shape, ...], scene: Scene) -> Iterator[Found]:
