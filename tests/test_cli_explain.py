@@ -96,13 +96,23 @@ def test_an_expression_may_begin_with_a_minus(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == "(64, 10)\n"
 
 
-def test_the_lines_of_a_file_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_lines_of_a_file_are_explained(encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lesson = tmp_path / "softmax.py"
-    lesson.write_bytes("\ufeffimport torch\n\n# 소프트맥스\ne = torch.exp(x)\np = e / e.sum(dim=1)\n".encode())
+    lesson.write_bytes("import torch\n\n# 소프트맥스\ne = torch.exp(x)\np = e / e.sum(dim=1)\n".encode(encoding))
     assert main(["explain", str(lesson), "--shape", "x=64,10"]) == 1
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == (f"{explain('e = torch.exp(x); p = e / e.sum(dim=1)', x=(64, 10))}\n", "")
     assert "    p = e / e.sum(dim=1, keepdim=True)" in shown.out
+
+
+def test_a_file_that_is_too_long_is_told_so_wherever_it_is_cut(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for before in ("", "a", "ab"):
+        (tmp_path / "a.py").write_text(before + "가" * 50_000)
+        assert main(["explain", str(tmp_path / "a.py")]) == 2
+        assert "[explain-limit]" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe\xff"])

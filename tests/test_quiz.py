@@ -86,7 +86,11 @@ def test_an_error_is_an_answer(written: str) -> None:
     assert read_answer(written) == Answer(None)
 
 
-@pytest.mark.parametrize("written", ["", "\n", "many", "-1", "3.5", "٣", "9" * 20, ",".join("2" * 9), "64,n"])
+@pytest.mark.parametrize(
+    "written",
+    ["", "\n", "many", "-1", "3.5", "٣", "9" * 20, ",".join("2" * 9), "64,n", "x", ",", "(", ")",
+     "(,)", "(3,4]", "3,4)", "(3,4", "3x", "x3", "3,,4", ",3", "[3](4)", "torch.Size"]
+)  # fmt: skip
 def test_what_is_no_answer(written: str) -> None:
     assert read_answer(written) is None
 

@@ -110,7 +110,7 @@ def _circumstances(frames: list[FrameType]) -> Circumstances:
     received = frame.f_locals.get("input")
     return Circumstances(
         _written(path, type(root).__name__) or type(layer).__name__,
-        (layer.in_features, layer.out_features) if type(layer) is nn.Linear else None,
+        type(layer) is nn.Linear,
         tuple(received.shape) if isinstance(received, Tensor) else None,
         is_whole=layer is root,
     )

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice
+from sumtoone.cli.decoding import decoded
 from sumtoone.errors import UsageError
 from sumtoone.language.display import printable
 
@@ -89,7 +90,10 @@ def _lines(given: str) -> str:
     if not given.endswith((".py", ".txt")):
         return given
     try:
-        return Path(given).read_bytes()[:LARGEST_FILE].decode("utf-8-sig")
+        with Path(given).open("rb") as file:
+            content = file.read(LARGEST_FILE)
+        # Where the limit cuts a letter, what is refused is the length.
+        return decoded(content, "strict" if len(content) < LARGEST_FILE else "replace")
     except (OSError, ValueError):
         raise UsageError("explain-file", path=printable(given, 60)) from None
 

@@ -15,6 +15,7 @@ MOST_QUESTIONS = 100
 HIGHEST_LEVEL = 4
 LARGEST_SEED = 2**32 - 1
 _SIZES = (2, 3, 4, 5, 6, 8, 10, 12, 16, 32, 64)
+_LISTED = re.compile(r"\d+(?:(?:\s*[,x×]\s*|\s+)\d+)*\s*,?", re.ASCII)
 _FAILS = ("error", "fails", "raises", "오류", "에러")
 
 
@@ -163,10 +164,12 @@ def read_answer(given: str) -> Answer | None:
     words = given.strip().lower()
     if words.rstrip(".!") in _FAILS:
         return Answer(None)
-    inner = re.fullmatch(r"(?:torch\.size)?\s*[(\[]*([\d\s,x×]*)[)\]]*", words, re.ASCII)
-    if inner is None or not words:
+    inner = bare = words.removeprefix("torch.size").strip()
+    while inner[:1] + inner[-1:] in ("()", "[]"):
+        inner = inner[1:-1].strip()
+    if not (_LISTED.fullmatch(inner) or (bare and not inner)):
         return None
-    sizes = re.findall(r"\d+", inner[1])
+    sizes = re.findall(r"\d+", inner)
     if len(sizes) > MOST_AXES or any(len(size) > len(str(LARGEST_AXIS)) for size in sizes):
         return None
     return Answer(tuple(map(int, sizes)))

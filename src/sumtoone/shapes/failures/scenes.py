@@ -23,8 +23,8 @@ class Circumstances:
     ----------
     layer
         The layer in which it was raised, as the learner's module names it: ``"fc2"`` or ``"layers[2]"``.
-    sizes
-        What a linear layer takes and gives.
+    is_linear
+        Whether the layer is PyTorch's own linear layer.
     received
         The shape of the tensor that reached the layer.
     shapes
@@ -34,7 +34,7 @@ class Circumstances:
     """
 
     layer: str | None = None
-    sizes: tuple[int, int] | None = None
+    is_linear: bool = False
     received: tuple[int, ...] | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     is_whole: bool = False
@@ -62,7 +62,7 @@ class Scene:
     def is_linear(self) -> bool:
         """Whether the error was raised in PyTorch's own linear layer."""
         files = [frame.file.replace("\\", "/") for frame in self.failure.beyond]
-        return self.circumstances.sizes is not None or any(file.endswith("/modules/linear.py") for file in files)
+        return self.circumstances.is_linear or any(file.endswith("/modules/linear.py") for file in files)
 
     @property
     def is_loss(self) -> bool:
