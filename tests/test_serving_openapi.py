@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from served import Served, ask_json, digits_run, served, table_run
+from served import Served, ask, ask_json, digits_run, served, table_run
+from sumtoone.data import images
 
 with warnings.catch_warnings():
     # Its libraries warn of one another when they are loaded.
@@ -43,11 +46,58 @@ def test_every_operation_answers_as_it_is_described(server: Served) -> None:
             case.validate_response(response, checks=_checks())
 
         check()
-    assert len(seen) == 11  # all but the description itself
+    assert len(seen) == 12
+    assert {200, 404} <= seen["GET /page/{name}"]
     assert not {status for statuses in seen.values() for status in statuses if status >= 500}
     assert {200, 400} <= seen["POST /predict"]
     assert {200, 404} <= seen["GET /v2/models/{model}/versions/{version}"]
     assert ask_json(server, {"vector": [9.0] * (784 if server.model == "digits" else 3)})[0] == 200
+
+
+ROW = [7] * 784
+TABLE = {"a": 1.5, "b": 2, "높이": 3}
+LISTS = {name: [value] * 2 for name, value in TABLE.items()}
+PICTURES = [ROW, [[7] * 28] * 28, [[[7]] * 28] * 28]
+
+
+FORMS: dict[str, list[dict[str, Any]]] = {
+    "digits": [
+        *({"pixels": picture} for picture in PICTURES),
+        *({"pixels": [picture] * 2} for picture in PICTURES),
+        *({"vector": picture} for picture in PICTURES),
+        *({"vectors": [picture] * 2} for picture in PICTURES),
+    ],
+    "table": [
+        {"vector": [1.5, 2, 3]},
+        {"vectors": [[1.5, 2, 3]] * 2},
+        {"columns": TABLE},
+        {"columns": LISTS},
+        {"rows": [TABLE] * 2},
+    ],
+}
+
+
+def test_each_form_of_a_body_is_described(server: Served) -> None:
+    described = json.loads(ask(server, path="/openapi.json", method="GET")[2])
+    schema = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    for body in FORMS[server.model]:
+        assert ask_json(server, body)[0] == 200
+        jsonschema.validate(body, schema)
+        ((kind, value),) = body.items()
+        deeper = {kind: [[[[value]]]]}
+        assert ask_json(server, deeper)[0] == 400
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(deeper, schema)
+
+
+def test_each_type_of_a_body_is_described(server: Served) -> None:
+    paths = json.loads(ask(server, path="/openapi.json", method="GET")[2])["paths"]
+    kinds = {f"image/{name.lower()}" for name in images.FORMATS} | {"multipart/form-data"}
+    taken = {"application/json"} | (kinds if server.model == "digits" else set())
+    assert set(paths["/predict"]["post"]["requestBody"]["content"]) == taken
+    infer = paths["/v2/models/{model}/infer"]["post"]["requestBody"]["content"]
+    assert set(infer) == {"application/json", "application/octet-stream"}
+    assert {"404", "409"} <= set(paths["/page/{name}"]["get"]["responses"])
 
 
 def _checks() -> list[Any]:

@@ -95,12 +95,18 @@ class Model:
         """Whether the compiled kernels may compute it: fast enough to do so in the event loop."""
         return type(self.run.network) is Network
 
-    def is_one(self, shape: tuple[int, ...]) -> bool:
-        """Whether values of this shape are one row: (D,), or one picture, whose single channel may be an axis."""
+    @cached_property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shapes of one row: (D,), or one picture, whose single channel may be an axis."""
         picture = self.run.image_shape
-        if picture is None or shape == (self.features,):
-            return shape == (self.features,)
-        return shape == tuple(picture) or (len(picture) == 2 and shape == (*picture, 1))
+        if picture is None:
+            return ((self.features,),)
+        channel = ((*picture, 1),) if len(picture) == 2 else ()
+        return ((self.features,), tuple(picture), *channel)
+
+    def is_one(self, shape: tuple[int, ...]) -> bool:
+        """Whether values of this shape are one row."""
+        return shape in self.shapes
 
     def rows(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return values as rows (N, D) of a type that :meth:`probabilities` takes, checked whole.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sumtoone.language import text
@@ -10,6 +11,9 @@ from sumtoone.serving.inference_protocol import HEADER_LENGTH, INPUT, OUTPUTS, V
 from sumtoone.serving.model import Model
 from sumtoone.version import __version__
 
+# What Pillow is let decode.
+IMAGES = ("image/png", "image/jpeg", "image/bmp", "image/gif", "image/webp")
+_BYTES = {"type": "string", "format": "binary"}
 _NUMBER: dict[str, Any] = {"type": "number"}
 _ERROR = {"$ref": "#/components/schemas/Error"}
 # What may be refused anywhere; what a body can be refused for besides.
@@ -32,6 +36,7 @@ def document(model: Model) -> dict[str, Any]:
             ),
             **_of_model(model, "/ready", {"get": _get("model-ready", _flags("ready"))}),
             **_of_model(model, "/infer", {"post": _infer(model)}),
+            "/page/{name}": {"get": _page()},
             "/metrics": {"get": _get("metrics", {"type": "string"}, "text/plain")},
             "/openapi.json": {"get": _get("openapi", {"type": "object", "required": ["openapi", "paths"]})},
         },
@@ -60,6 +65,20 @@ def _prediction(model: Model) -> dict[str, Any]:
 
 def _get(key: str, schema: dict[str, Any], media_type: str = "application/json") -> dict[str, Any]:
     return {"summary": text(f"serving.paths.{key}"), "responses": _responses(schema, media_type)}
+
+
+def _page() -> dict[str, Any]:
+    responses = _responses({"type": "object"})
+    responses["200"]["content"]["application/octet-stream"] = {"schema": _BYTES}
+    return {
+        "summary": text("serving.paths.page"),
+        "parameters": [
+            {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "example": "model.json"},
+            # Of which run, by its fingerprint: 409 where it is another.
+            {"name": "run", "in": "query", "schema": {"type": "string"}},
+        ],
+        "responses": {**responses, **dict.fromkeys(("404", "409"), responses["400"])},
+    }
 
 
 def _flags(name: str) -> dict[str, Any]:
@@ -95,29 +114,43 @@ def _of_model(model: Model, path: str, item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _predict(model: Model) -> dict[str, Any]:
-    row = {"type": "array", "items": _NUMBER, "minItems": model.features, "maxItems": model.features}
-    rows = {"type": "array", "items": row, "minItems": 1, "maxItems": model.most_rows}
-    kinds: list[dict[str, Any]] = [_only("vector", row), _only("vectors", rows)]
+    value = {"type": "integer", "minimum": 0, "maximum": 255} if model.pixels else _NUMBER
+    one = {"anyOf": [_nested(shape, value) for shape in model.shapes]}
+    # All rows of a request have one shape.
+    several = {"anyOf": [_several(model, _nested(shape, value)) for shape in model.shapes]}
+    kinds = [_only("vector", one), _only("vectors", several)]
     content: dict[str, Any] = {}
     if model.takes_images:
-        pixel = {"type": "integer", "minimum": 0, "maximum": 255}
-        kinds = [_only("pixels", {**row, "items": pixel})]
-        file = {"type": "string", "format": "binary"}
-        content["image/png"] = {"schema": file}
-        content["multipart/form-data"] = {"schema": _only("file", file)}
+        kinds.append(_only("pixels", {"anyOf": [*one["anyOf"], *several["anyOf"]]}))
+        content = {kind: {"schema": _BYTES} for kind in IMAGES}
+        content["multipart/form-data"] = {"schema": _only("file", _BYTES)}
     if model.run.columns is not None:
-        named = {"type": "object", "required": list(model.run.columns), "additionalProperties": False}
-        named["properties"] = dict.fromkeys(model.run.columns, _NUMBER)
-        kinds += [_only("columns", named), _only("rows", {"type": "array", "items": named, "minItems": 1})]
+        named, listed = (_named(model.run.columns, schema) for schema in (value, _several(model, value)))
+        kinds += [_only("columns", {"anyOf": [named, listed]}), _only("rows", _several(model, named))]
     content["application/json"] = {"schema": {"oneOf": kinds}}
     prediction = {"$ref": "#/components/schemas/Prediction"}
-    several = {"type": "object", "required": ["model", "predictions"]}
-    several["properties"] = {"predictions": {"type": "array", "items": prediction}}  # type: ignore[assignment]
+    predictions = {"type": "array", "items": prediction}
+    found = {"type": "object", "required": ["model", "predictions"], "properties": {"predictions": predictions}}
     return {
         "summary": text("serving.paths.predict"),
         "requestBody": {"required": True, "content": content},
-        "responses": _responses({"anyOf": [prediction, several]}, besides=_OF_BODIES),
+        "responses": _responses({"anyOf": [prediction, found]}, besides=_OF_BODIES),
     }
+
+
+def _nested(shape: tuple[int, ...], value: dict[str, Any]) -> dict[str, Any]:
+    for length in reversed(shape):
+        value = {"type": "array", "items": value, "minItems": length, "maxItems": length}
+    return value
+
+
+def _several(model: Model, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema, "minItems": 1, "maxItems": model.most_rows}
+
+
+def _named(columns: Sequence[str], schema: dict[str, Any]) -> dict[str, Any]:
+    properties = dict.fromkeys(columns, schema)
+    return {"type": "object", "required": list(columns), "properties": properties, "additionalProperties": False}
 
 
 def _only(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +160,7 @@ def _only(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _infer(model: Model) -> dict[str, Any]:
     tensor = {
         "type": "object",
-        "required": ["name", "shape", "datatype", "data"],
+        "required": ["name", "shape", "datatype"],
         "properties": {
             "name": {"const": INPUT},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
@@ -151,11 +184,13 @@ def _infer(model: Model) -> dict[str, Any]:
         "properties": {"model_name": {"const": model.name}, "model_version": {"const": VERSION}},
     }
     responses = _responses(response, besides=_OF_BODIES)
-    responses["200"]["content"]["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    responses["200"]["content"]["application/octet-stream"] = {"schema": _BYTES}
+    # With its length in the header, JSON may have the tensor's bytes behind it: then it is no JSON any more.
+    content = {"application/json": {"schema": request}, "application/octet-stream": {"schema": _BYTES}}
     header = {"name": HEADER_LENGTH.decode(), "in": "header", "schema": {"type": "integer", "minimum": 0}}
     return {
         "summary": text("serving.paths.infer"),
         "parameters": [header],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
+        "requestBody": {"required": True, "content": content},
         "responses": responses,
     }
