@@ -250,7 +250,8 @@ def test_the_body_of_who_leaves_is_held_no_more(before: int) -> None:
 
 def test_bodies_that_were_answered_are_held_no_more(run: Path) -> None:
     """An application by itself: in a process, 256 MiB would have to pass before any is missed."""
-    application = Application(Model(open_run(run)), Limits(), Guard())
+    limits = Limits(2**20, pixels=10_000, queue=10, deadline=60, read_timeout=60, grace=1, connections=10)
+    application = Application(Model(open_run(run)), limits, Guard())
     picture = io.BytesIO()
     stroke = Image.new("L", (60, 60), 255)
     stroke.paste(0, (27, 10, 33, 50))

@@ -68,9 +68,7 @@ def serve(
     with listening(host, port) as listener:
         digests = run_folder.digests(Path(run))
         model = Model(opened(run, network), Path(run), max_rows, name, digests)
-        limits = Limits(
-            max_body, max_rows, max_pixels, queue, deadline, read_timeout, grace, connections=max_connections
-        )
+        limits = Limits(max_body, max_pixels, queue, deadline, read_timeout, grace, connections=max_connections)
         guard = Guard((host, *(allow_host or ())), origins, known)
         here, elsewhere = _addresses(host)
         url, from_elsewhere = (_url(address, listener.getsockname()[1], known) for address in (here, elsewhere))

@@ -19,7 +19,7 @@ from sumtoone.errors import DataError
 from sumtoone.serving import binary
 from sumtoone.serving.answers import BINARY, Answer
 from sumtoone.serving.model import Model
-from sumtoone.serving.predicting import numbers, read_json
+from sumtoone.serving.predicting import check_finite, numbers, read_json
 from sumtoone.version import __version__
 
 Values = NDArray[Any]
@@ -193,8 +193,7 @@ class Writer:
         DataError
             ``serve-no-answer`` if the network gave something else than numbers.
         """
-        if not np.isfinite(probabilities).all():
-            raise DataError("serve-no-answer")
+        check_finite(probabilities)
         places: list[int] = probabilities.argmax(axis=1).tolist()
         outputs: list[dict[str, Any]] = []
         raw: list[bytes] = []

@@ -29,14 +29,12 @@ _PORTS = {"http": ":80", "https": ":443"}
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a server; each is an option of ``sumtoone serve``.
+    """The limits of a server; each is an option of ``sumtoone serve``, which has the defaults.
 
     Parameters
     ----------
     body
         The bytes of a request's body, counted as they come.
-    rows
-        The rows in one request.
     pixels
         The pixels of an image, known before it is decoded.
     queue
@@ -51,14 +49,13 @@ class Limits:
         The connections that may be open at once.
     """
 
-    body: int = 8 * 2**20
-    rows: int = 4096
-    pixels: int = 24_000_000
-    queue: int = 4096
-    deadline: float = 5.0
-    read_timeout: float = 20.0
-    grace: float = 20.0
-    connections: int = 4096
+    body: int
+    pixels: int
+    queue: int
+    deadline: float
+    read_timeout: float
+    grace: float
+    connections: int
 
 
 class Gone(Exception):  # noqa: N818 - nobody is there to be told of an error

@@ -24,8 +24,6 @@ from sumtoone.runs import Run
 from sumtoone.serving.limits import url_name
 
 _LEVELS = 255
-# So few values may look like anything; Preprocessing takes the same number.
-_FEW = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +162,12 @@ class Model:
         if x_ND.dtype == np.uint8:
             return x_ND
         least, most = x_ND.min(), x_ND.max()
-        if most <= 1 and x_ND.size >= _FEW:
-            # Its own words on pixels that were divided; what is dark altogether passes.
-            self.run.preprocessing.rows(x_ND.astype(np.float32))
         if least < 0 or most > _LEVELS:
             raise DataError("serve-pixels", least=f"{float(least):.4g}", most=f"{float(most):.4g}")
-        return x_ND.astype(np.uint8 if x_ND.dtype.kind in "ui" else np.float32, copy=False)
+        pixels = x_ND.astype(np.float32, copy=False)
+        # Its own words on pixels that were divided; what is dark altogether passes.
+        self.run.preprocessing.rows(pixels)
+        return pixels if x_ND.dtype.kind == "f" else x_ND.astype(np.uint8)
 
     def _as_numbers(self, x_ND: NDArray[Any]) -> NDArray[Any]:
         kind = np.float64 if self.run.preprocessing.far else np.float32

@@ -165,16 +165,21 @@ def answer(model: Model, probabilities: Values, several: bool) -> Answer:
     DataError
         ``serve-no-answer`` if the network gave something else than numbers.
     """
+    check_finite(probabilities)
     classes = model.classes
     rows: list[list[float]] = probabilities.tolist()
-    found = []
-    for row in rows:
-        if not sum(row) < 2:  # NaN is not
-            raise DataError("serve-no-answer")
-        found.append({"label": classes[row.index(max(row))], "probabilities": dict(zip(classes, row, strict=True))})
+    found = [
+        {"label": classes[row.index(max(row))], "probabilities": dict(zip(classes, row, strict=True))} for row in rows
+    ]
     if several:
         return Answer(orjson.dumps({"model": model.name, "predictions": found}))
     return Answer(orjson.dumps({"model": model.name, **found[0]}))
+
+
+def check_finite(probabilities: Values) -> None:
+    """Refuse with ``serve-no-answer`` where a network gave something else than numbers."""
+    if not np.isfinite(probabilities).all():
+        raise DataError("serve-no-answer")
 
 
 class Pictures:
