@@ -21,7 +21,7 @@ import sumtoone as s1
 from browser import chromium
 from pages import Watch, predicted, stopped_early
 from sumtoone import page, snapshots
-from sumtoone.data import Preprocessing
+from sumtoone.data import Preprocessing, limits
 from sumtoone.errors import UsageError
 from sumtoone.history import History
 from sumtoone.language import LANGUAGES, entries, speaking
@@ -300,6 +300,11 @@ def test_every_words_key_is_used_and_known() -> None:
     assert set(asked) - known == set()
     told = json.loads(assets.assets()["texts.json"].body)
     assert {language: set(told[language]) for language in LANGUAGES} == dict.fromkeys(LANGUAGES, known)
+
+
+def test_the_page_takes_photos_as_large_as_python_does() -> None:
+    assert limits.MOST_PIXELS == 2**26
+    assert "const MOST_PIXELS = 2 ** 26;" in (STATIC / "photos.js").read_text()
 
 
 def test_the_page_has_no_inline_script_or_style() -> None:

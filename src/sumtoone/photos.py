@@ -85,7 +85,7 @@ def prepare(
     Raises
     ------
     DataError
-        If there is no such file, it is none of these kinds, is damaged, holds more than 64 million pixels
+        If there is no such file, it is none of these kinds, is damaged, holds more than 2**26 pixels
         (refused before they are decoded), or has no ink in it.
     DtypeError
         If ``image`` is something else altogether.

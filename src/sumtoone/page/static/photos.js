@@ -1,7 +1,7 @@
 // A photo that is chosen, dropped or pasted becomes pixels.
 
 // As `sumtoone predict` refuses it; a browser would need four bytes for each.
-const MOST_PIXELS = 64e6;
+const MOST_PIXELS = 2 ** 26;
 
 // {picture, rgba, width, height} of an image file, upright as its EXIF orientation says.
 // Throws an Error whose message is the key of what to say.
