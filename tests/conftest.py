@@ -9,12 +9,17 @@ import signal
 import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 import warm
+from browser import chromium
 from sumtoone.language import speak
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # Two test processes with two threads each on two cores spend their time waiting for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -126,6 +131,13 @@ def _own_surroundings(
     monkeypatch.setenv("SUMTOONE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser for all tests of a module."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

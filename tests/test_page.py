@@ -20,7 +20,6 @@ from playwright.sync_api import Browser, Page, Route, expect
 from torch import nn
 
 import sumtoone as s1
-from browser import chromium
 from datafiles import write_npz
 from pages import Watch, predicted, ready, served, stopped_early
 from sumtoone import snapshots
@@ -34,12 +33,6 @@ from sumtoone.specification import ACTIVATIONS, Specification
 Open = Callable[..., Page]
 
 CLASSES = tuple("0123456789")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

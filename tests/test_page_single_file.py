@@ -18,7 +18,6 @@ from playwright.sync_api import Browser, Page, expect
 from torch import nn
 
 import sumtoone as s1
-from browser import chromium
 from pages import Watch, predicted, stopped_early
 from sumtoone import page, snapshots
 from sumtoone.data import Preprocessing, limits
@@ -31,12 +30,6 @@ from sumtoone.page import assets, bundling, documents
 MOST_PAGE, MOST_FILE = 150_000, 1_500_000
 
 STATIC = Path(page.__file__).parent / "static"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
