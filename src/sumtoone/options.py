@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from sumtoone.deformation import Deformation
 from sumtoone.errors import SumtooneError, UsageError, raise_all
 from sumtoone.language.display import quoted
 from sumtoone.specification import did_you_mean, plain_number
@@ -51,10 +52,14 @@ class TrainingOptions:
         Share of the target spread evenly over the classes, in [0, 1) (Szegedy et al. 2016).
     schedule
         ``"one-cycle"`` (Smith & Topin 2018), ``"cosine"`` (Loshchilov & Hutter 2017) or ``"constant"``.
+    deformation
+        How the pictures of the training rows are deformed, drawn anew for every row and epoch, as a text such as
+        ``"shift=1,rotation=10,scaling=0.1,elastic=1"``: see :class:`sumtoone.deformation.Deformation`. None leaves
+        them as they are.
     early_stopping
         Stop after this many epochs without a lower validation loss and keep the best weights; None never stops.
     seed
-        Decides the order of the batches and the dropout.
+        Decides the order of the batches, the dropout and the deformations.
     snapshots
         Keep the weights of every epoch in the run's folder, those at the start included.
     engine, precision, threads, device
@@ -85,6 +90,7 @@ class TrainingOptions:
     weight_decay: float | None = None
     label_smoothing: float = 0.0
     schedule: str = "one-cycle"
+    deformation: str | None = None
     early_stopping: int | None = None
     seed: int = 0
     snapshots: bool = False
@@ -96,7 +102,12 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, plain_number(getattr(self, field.name)))
-        raise_all([UsageError(code, **details) for code, details in _complaints(self)])
+        problems: list[SumtooneError] = [UsageError(code, **details) for code, details in _complaints(self)]
+        try:
+            _ = self.deformations
+        except UsageError as error:
+            problems += getattr(error, "problems", (error,))
+        raise_all(problems)
 
     @classmethod
     def of(cls, /, **given: Any) -> TrainingOptions:
@@ -133,6 +144,11 @@ class TrainingOptions:
     def decay(self) -> float:
         """The shrinkage in force: ``weight_decay``, or the optimizer's default."""
         return _DEFAULT_DECAY[self.optimizer] if self.weight_decay is None else self.weight_decay
+
+    @property
+    def deformations(self) -> Deformation | None:
+        """The value that the text ``deformation`` stands for."""
+        return None if self.deformation is None else Deformation.parse(self.deformation)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for ``run.json``."""

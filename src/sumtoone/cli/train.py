@@ -53,6 +53,7 @@ def train(
     schedule: Annotated[
         str | None, typer.Option(metavar="one-cycle|cosine|constant", help="cli.train.schedule")
     ] = None,
+    deformation: Annotated[str | None, typer.Option(metavar="NAME=AMOUNT,…", help="cli.train.deformation")] = None,
     early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
     seed: Annotated[int | None, typer.Option(help="cli.train.seed")] = None,
     snapshots: Annotated[bool | None, typer.Option("--snapshots", help="cli.train.snapshots")] = None,

@@ -73,6 +73,8 @@ def check_fit(plan: Plan, *, fused: bool) -> None:
     if plan.options.early_stopping is not None and not len(dataset.validation):
         what = {"split": "validation", "data": dataset.name, "rows": len(dataset.train)}
         raise DataError("split-needed", name="early_stopping", **what)
+    if plan.options.deformation is not None and dataset.image_shape is None:
+        raise UsageError("training-deformation", given=plan.options.deformation, data=dataset.name)
     if plan.options.engine == "fused" and not fused:
         raise UnavailableError("engine-unavailable", given="fused")
     if plan.preprocessing.features != dataset.features:

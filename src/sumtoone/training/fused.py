@@ -19,7 +19,8 @@ from sumtoone.network import Network, changed_part, forward_pass
 from sumtoone.private import has_gradient_hooks
 from sumtoone.specification import ACTIVATIONS
 from sumtoone.training.engines import STEPS_BETWEEN_LOOKS, Steps, judged, of_network, under
-from sumtoone.training.randomness import Orders, derived_seed
+from sumtoone.training.randomness import derived_seed
+from sumtoone.training.rows import Rows, Source
 from sumtoone.training.schedules import learning_rate
 from sumtoone.training.state import Plan
 
@@ -78,11 +79,8 @@ class FusedEngine:
         assert module is not None, "takes() was asked"
         self.plan, self.network, self._threads = plan, plan.network, threads
         specification, options = plan.network.specification, plan.options
-        inputs, (self._scale, self._shift) = plan.preprocessing.prepared(plan.dataset.train.inputs)
-        self._inputs_ND, self._labels_N = inputs.contiguous(), plan.dataset.train.labels.contiguous()
-        self._weights_N = None if plan.weights is None else plan.weights.contiguous()
-        self._orders = Orders(options.seed, len(self._labels_N), plan.device)
-        self._batch = min(options.batch_size, len(self._labels_N))
+        self._source = Source(plan)
+        self._batch = min(options.batch_size, len(plan.dataset.train))
         products = 3 * self._batch * specification.parameters
         self.at_once = max(1, min(STEPS_BETWEEN_LOOKS, int(_PRODUCTS_BETWEEN_LOOKS / products)))
         self._sizes = specification.sizes
@@ -97,38 +95,42 @@ class FusedEngine:
             options.decay,
             options.nesterov,
             options.precision == "bfloat16",
-            self._scale.data_ptr(),
-            self._shift.data_ptr(),
+            self._source.scale.data_ptr(),
+            self._source.shift.data_ptr(),
         )
         # The kernels' own; and how many there were when the network last had their weights.
         self._steps_done = self._steps_seen = 0
         self._exchange("weights", list(self.network.parameters()), out=False)
 
     def train(self, epoch: int, first: int, count: int) -> Steps:
-        """Compute steps in one call."""
-        options, plan = self.plan.options, self.plan
+        """Compute steps in one call, or in one for each part that their rows come in."""
         self.network.train()
-        order_N = self._orders.of(epoch)[first * self._batch :]
-        losses, place = torch.empty(count, dtype=torch.float64), epoch * plan.steps_per_epoch + first
-        hits = self._trainer.train(
-            self._inputs_ND.data_ptr(),
-            self._inputs_ND.dtype == torch.uint8,
-            self._labels_N.data_ptr(),
-            0 if self._weights_N is None else self._weights_N.data_ptr(),
-            order_N.data_ptr(),
-            len(order_N),
+        losses, hits, weight, done = torch.empty(count, dtype=torch.float64), 0.0, 0.0, 0
+        for rows in self._source.of(epoch, first, count):
+            hits += self._call(rows, epoch, first + done, losses[done:])
+            counted = len(rows.order) if rows.weights is None else rows.weights[rows.order].double().sum()
+            weight, done = weight + float(counted), done + rows.steps
+        return Steps(losses.tolist(), hits, weight)
+
+    def _call(self, rows: Rows, epoch: int, first: int, losses: Tensor) -> float:
+        options, place = self.plan.options, epoch * self.plan.steps_per_epoch + first
+        hits: float = self._trainer.train(
+            rows.inputs.data_ptr(),
+            rows.inputs.dtype == torch.uint8,
+            rows.labels.data_ptr(),
+            0 if rows.weights is None else rows.weights.data_ptr(),
+            rows.order.data_ptr(),
+            len(rows.order),
             self._batch,
-            [learning_rate(options, step, plan.steps) for step in range(place, place + count)],
+            [learning_rate(options, step, self.plan.steps) for step in range(place, place + rows.steps)],
             derived_seed(options.seed, "dropout", epoch),
             first,
             self._steps_done,
             losses.data_ptr(),
             self._threads,
         )
-        self._steps_done += count
-        rows = order_N[: count * self._batch]
-        weight = float(len(rows) if self._weights_N is None else self._weights_N[rows].double().sum())
-        return Steps(losses.tolist(), hits, weight)
+        self._steps_done += rows.steps
+        return hits
 
     def validate(self) -> tuple[float, float]:
         """Return the mean loss in nats and the accuracy on the validation rows; NaN where there are none."""

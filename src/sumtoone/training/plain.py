@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,17 @@ from torch.nn import functional as F
 from sumtoone.network import input_kind
 from sumtoone.options import TrainingOptions
 from sumtoone.training.engines import STEPS_BETWEEN_LOOKS, Steps, judged, of_network, under, wide
-from sumtoone.training.randomness import Orders, derived_seed
+from sumtoone.training.randomness import derived_seed
+from sumtoone.training.rows import Rows, Source
 from sumtoone.training.schedules import learning_rate
 from sumtoone.training.state import Plan
+
+
+class _Step(NamedTuple):
+    loss: Tensor
+    logits: Tensor
+    labels: Tensor
+    weights: Tensor | None
 
 
 class PlainEngine:
@@ -31,13 +40,7 @@ class PlainEngine:
         self.trained = plan.trained()
         self.optimizer = _make_optimizer(list(self.trained.values()), plan.options)
         _, self._dtype = input_kind(self.network)
-        rows, step = plan.preprocessing.prepared(plan.dataset.train.inputs)
-        # The whole data set lives where the network does, pixels as uint8.
-        self._inputs_ND = rows.to(plan.device)
-        self._scale, self._shift = (tensor.to(plan.device) for tensor in step)
-        self._labels_N = plan.dataset.train.labels.to(plan.device)
-        self._weights_N = None if plan.weights is None else plan.weights.to(plan.device)
-        self._orders = Orders(plan.options.seed, len(self._labels_N), plan.device)
+        self._source = Source(plan)
         self._drawn = self._draws()
 
     def train(self, epoch: int, first: int, count: int) -> Steps:
@@ -49,44 +52,34 @@ class PlainEngine:
         else:
             # Whoever was told of the steps before may have drawn numbers of their own.
             self._draw_from(self._drawn)
-        batches = self._orders.of(epoch).split(options.batch_size)[first : first + count]
-        losses, logits = [], []
-        for place, rows_B in enumerate(batches, start=epoch * plan.steps_per_epoch + first):
-            loss, logits_BK = self._step(rows_B, learning_rate(options, place, plan.steps))
-            losses.append(loss)
-            logits.append(logits_BK)
+        steps: list[_Step] = []
+        for rows in self._source.of(epoch, first, count):
+            for rows_B in rows.order.split(options.batch_size):
+                place = epoch * plan.steps_per_epoch + first + len(steps)
+                steps.append(self._step(rows, rows_B, learning_rate(options, place, plan.steps)))
         self._drawn = self._draws()
-        rows = torch.cat(batches)
-        right = torch.cat(logits).argmax(dim=1) == self._labels_N[rows]
-        means = torch.stack(losses).tolist()
-        if self._weights_N is None:
-            sums = [mean * len(rows_B) for mean, rows_B in zip(means, batches, strict=True)]
-            return Steps(sums, int(right.sum()), len(rows))
-        weights = self._weights_N[rows].double()
-        totals = [float(self._weights_N[rows_B].double().sum()) for rows_B in batches]
+        right = torch.cat([step.logits for step in steps]).argmax(dim=1) == torch.cat([step.labels for step in steps])
+        means = torch.stack([step.loss for step in steps]).tolist()
+        weights = [step.weights for step in steps if step.weights is not None]
+        if not weights:
+            sums = [mean * len(step.labels) for mean, step in zip(means, steps, strict=True)]
+            return Steps(sums, int(right.sum()), len(right))
+        totals = [float(weights_B.double().sum()) for weights_B in weights]
         sums = [mean * total for mean, total in zip(means, totals, strict=True)]
-        return Steps(sums, float((weights * right).sum()), sum(totals))
+        return Steps(sums, float((torch.cat(weights).double() * right).sum()), sum(totals))
 
-    def _step(self, rows_B: Tensor, lr: float) -> tuple[Tensor, Tensor]:
-        x_BD = torch.addcmul(self._shift, self._inputs_ND[rows_B].to(torch.float32), self._scale)
+    def _step(self, rows: Rows, rows_B: Tensor, lr: float) -> _Step:
+        labels_B = rows.labels[rows_B]
+        weights_B = None if rows.weights is None else rows.weights[rows_B]
+        x_BD = torch.addcmul(self._source.shift, rows.inputs[rows_B].to(torch.float32), self._source.scale)
         with self._precision():
             logits_BK = self.network(x_BD.to(self._dtype))
-        loss = self._loss(wide(logits_BK), rows_B)
+        loss = _loss(wide(logits_BK), labels_B, weights_B, self.plan.options.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.param_groups[0]["lr"] = lr
         self.optimizer.step()
-        return loss.detach(), logits_BK.detach()
-
-    def _loss(self, logits_BK: Tensor, rows_B: Tensor) -> Tensor:
-        """Return the mean loss of a batch, weighted where the rows have weights."""
-        labels_B, smoothing = self._labels_N[rows_B], self.plan.options.label_smoothing
-        if self._weights_N is None:
-            return F.cross_entropy(logits_BK, labels_B, label_smoothing=smoothing)
-        weights_B = self._weights_N[rows_B]
-        losses_B = F.cross_entropy(logits_BK, labels_B, label_smoothing=smoothing, reduction="none")
-        total = weights_B.sum()
-        return (losses_B * weights_B).sum() / torch.where(total > 0, total, 1.0)
+        return _Step(loss.detach(), logits_BK.detach(), labels_B, weights_B)
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.plan.options.precision == "float32":
@@ -132,6 +125,15 @@ class PlainEngine:
         torch.set_rng_state(drawn["random.cpu"])
         if "random.cuda" in drawn:
             torch.cuda.set_rng_state(drawn["random.cuda"], self.plan.device)
+
+
+def _loss(logits_BK: Tensor, labels_B: Tensor, weights_B: Tensor | None, smoothing: float) -> Tensor:
+    """Return the mean loss of a batch, weighted where the rows have weights."""
+    if weights_B is None:
+        return F.cross_entropy(logits_BK, labels_B, label_smoothing=smoothing)
+    losses_B = F.cross_entropy(logits_BK, labels_B, label_smoothing=smoothing, reduction="none")
+    total = weights_B.sum()
+    return (losses_B * weights_B).sum() / torch.where(total > 0, total, 1.0)
 
 
 def _make_optimizer(parameters: list[nn.Parameter], options: TrainingOptions) -> torch.optim.Optimizer:

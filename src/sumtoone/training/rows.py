@@ -1,0 +1,88 @@
+"""Where the rows of some steps come from: the data set as it is, or deformed anew; the same for every engine.
+
+Shape suffixes: N rows, D inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sumtoone.training.deforming import Deformer
+from sumtoone.training.randomness import Orders, derived_seed
+from sumtoone.training.state import Plan
+
+# Deformed at a time, a batch at least: more would leave the processor's caches before a step reads them.
+_ROWS_AT_ONCE = 512
+
+
+class Rows(NamedTuple):
+    """The rows of ``steps`` steps: ``order`` names their places in the others, one batch after another.
+
+    Shape: ``inputs`` (N, D) uint8 or float32; ``labels`` (N,); ``weights`` (N,), None where all rows count alike.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    weights: Tensor | None
+    order: Tensor
+    steps: int
+
+
+class Source:
+    """Gives the rows of a plan's steps, on its device; what remains to be done with them are ``scale`` and ``shift``.
+
+    Deformed rows follow from the seed, the epoch and their place in it, however the steps are asked for.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan, device = plan, plan.device
+        train, deformation = plan.dataset.train, plan.options.deformations
+        inputs_ND, (self.scale, self.shift) = plan.preprocessing.prepared(train.inputs)
+        self._deformer = None
+        if deformation is not None:
+            assert plan.dataset.image_shape is not None, "check_fit() was asked"
+            self._deformer = Deformer(deformation, plan.dataset.image_shape, device)
+            # Pixels are moved before anything is computed of them.
+            inputs_ND = train.inputs
+        elif inputs_ND.dtype != torch.uint8:
+            inputs_ND = inputs_ND.float()
+        self.scale, self.shift = self.scale.to(device), self.shift.to(device)
+        # The whole data set lives where the network does, pixels as uint8.
+        self._inputs_ND, self._labels_N = inputs_ND.contiguous().to(device), train.labels.contiguous().to(device)
+        self._weights_N = None if plan.weights is None else plan.weights.contiguous().to(device)
+        self._orders = Orders(plan.options.seed, len(train), device)
+        self._batch = min(plan.options.batch_size, len(train))
+        self._steps = max(1, _ROWS_AT_ONCE // self._batch)
+        self._latest: tuple[tuple[int, int], Rows] | None = None
+
+    def of(self, epoch: int, first: int, count: int) -> Iterator[Rows]:
+        """Give the rows of ``count`` steps of an epoch from ``first`` on, in one part or in several."""
+        if self._deformer is None:
+            order_N = self._orders.of(epoch)[first * self._batch : (first + count) * self._batch]
+            yield Rows(self._inputs_ND, self._labels_N, self._weights_N, order_N, count)
+            return
+        end = first + count
+        while first < end:
+            group, begin = divmod(first, self._steps)
+            steps = min(end - first, self._steps - begin)
+            whole = self._deformed(epoch, group, self._deformer)
+            yield whole._replace(order=whole.order[begin * self._batch : (begin + steps) * self._batch], steps=steps)
+            first += steps
+
+    def _deformed(self, epoch: int, group: int, deformer: Deformer) -> Rows:
+        """Return the rows of a group of steps, of which the latest is kept: a group may be asked for in parts."""
+        if self._latest is None or self._latest[0] != (epoch, group):
+            size = self._steps * self._batch
+            order_N = self._orders.of(epoch)[group * size : (group + 1) * size]
+            seed = derived_seed(self._plan.options.seed, f"deformation {group}", epoch)
+            drawn = deformer.draw(len(order_N), torch.Generator().manual_seed(seed))
+            inputs_ND, _ = self._plan.preprocessing.prepared(deformer.deformed(self._inputs_ND[order_N], drawn))
+            weights_N = None if self._weights_N is None else self._weights_N[order_N]
+            places_N = torch.arange(len(order_N), device=self._plan.device)
+            rows = Rows(inputs_ND.float(), self._labels_N[order_N], weights_N, places_N, self._steps)
+            self._latest = (epoch, group), rows
+        return self._latest[1]
