@@ -215,7 +215,7 @@ def test_every_option_arrives(table: Path, tmp_path: Path) -> None:
     run = open_run(out)
     assert run.options.to_json() == {
         "epochs": 2, "batch_size": 7, "optimizer": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True,
-        "weight_decay": 0.001, "label_smoothing": 0.05, "schedule": "cosine", "early_stopping": 5, "seed": 9,
+        "weight_decay": 0.001, "label_smoothing": 0.05, "schedule": "cosine", "deformation": None, "early_stopping": 5, "seed": 9,
         "snapshots": True, "engine": "plain", "precision": "bfloat16", "threads": 1, "device": "cpu",
     }  # fmt: skip
     assert (str(run.network.specification), run.network.specification.activation) == ("4-5-3", "tanh")

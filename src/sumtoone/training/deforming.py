@@ -40,7 +40,7 @@ class Deformer:
         self._deformation, self._device = deformation, device
         self._height, self._width, self._channels = (*image_shape, 1)[:3]
         smoothness = deformation.smoothness if deformation.elastic else None
-        self._rows_HR, self._columns_RW = (_factors(size, smoothness) for size in image_shape[:2])
+        self._rows_HR, self._columns_RW = (_factors(size, smoothness).to(device) for size in image_shape[:2])
         self._columns_RW = self._columns_RW.T.contiguous()
         # grid_sample counts from -1 to 1: only on sides of a power of two is each pixel's middle a float32.
         self._padding = [_power_of_two(size) - size for size in (self._height, self._width)]
@@ -91,12 +91,14 @@ class Deformer:
         return result
 
     def _block(self, rows_BD: Tensor, coefficients: Tensor) -> Tensor:
-        pictures = rows_BD.view(-1, self._height, self._width, self._channels).permute(0, 3, 1, 2)
+        shape = (self._channels, self._height, self._width)
+        # Of one channel no value is moved.
+        pictures = rows_BD.view(len(rows_BD), -1, self._channels).transpose(1, 2).reshape(-1, *shape)
         padded = F.pad(pictures, (0, self._padding[1], 0, self._padding[0]), mode="replicate")
-        fields = self.displacements(coefficients * self._units_2[:, None, None])
-        grid = fields.to(self._device).add_(self._middles_2HW).permute(0, 2, 3, 1).to(rows_BD.dtype)
+        fields = self.displacements((coefficients * self._units_2[:, None, None]).to(self._device))
+        grid = fields.add_(self._middles_2HW).permute(0, 2, 3, 1).to(rows_BD.dtype)
         sampled = F.grid_sample(padded, grid, mode="bilinear", padding_mode="border", align_corners=False)
-        return sampled.permute(0, 2, 3, 1).reshape(len(rows_BD), -1)
+        return sampled.flatten(2).transpose(1, 2).reshape(len(rows_BD), -1)
 
 
 def _factors(size: int, smoothness: float | None) -> Tensor:
