@@ -2,6 +2,7 @@
 // which rounded.cpp adds products of bfloat16.
 #include "kernels.h"
 
+#include "deform.h"
 #include "entropy.h"
 #include "predict_rows.h"
 #include "softmax.h"
@@ -50,5 +51,6 @@ const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA),
                               ::SUMTOONE_ISA::kPanel,
                               {::SUMTOONE_ISA::train<float>, ::SUMTOONE_ISA::mirror_all<float>},
                               kRoundedSteps,
-                              ::SUMTOONE_ISA::predict};
+                              ::SUMTOONE_ISA::predict,
+                              ::SUMTOONE_ISA::deform};
 }  // namespace sumtoone

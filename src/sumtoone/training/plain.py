@@ -40,7 +40,7 @@ class PlainEngine:
         self.trained = plan.trained()
         self.optimizer = _make_optimizer(list(self.trained.values()), plan.options)
         _, self._dtype = input_kind(self.network)
-        self._source = Source(plan)
+        self._source = Source(plan, torch.get_num_threads())
         self._drawn = self._draws()
 
     def train(self, epoch: int, first: int, count: int) -> Steps:
