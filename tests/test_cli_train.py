@@ -208,15 +208,16 @@ def test_every_option_arrives(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     options = (
         "--network 4-5-3 --activation tanh --dropout 0.1 --epochs 2 --batch-size 7 --optimizer sgd --lr 0.1 "
-        "--momentum 0.8 --nesterov --weight-decay 0.001 --label-smoothing 0.05 --schedule cosine --early-stopping 5 "
-        "--seed 9 --snapshots --engine plain --precision bfloat16 --threads 1 --device cpu"
+        "--momentum 0.8 --nesterov --weight-decay 0.001 --label-smoothing 0.05 --schedule cosine --averaging 0.1 "
+        "--early-stopping 5 --seed 9 --snapshots --engine plain --precision bfloat16 --threads 1 --device cpu"
     )
     assert main(["train", str(table), "--label", "kind", "--out", str(out), *options.split()]) == 0
     run = open_run(out)
     assert run.options.to_json() == {
         "epochs": 2, "batch_size": 7, "optimizer": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True,
-        "weight_decay": 0.001, "label_smoothing": 0.05, "schedule": "cosine", "deformation": None, "early_stopping": 5, "seed": 9,
-        "snapshots": True, "engine": "plain", "precision": "bfloat16", "threads": 1, "device": "cpu",
+        "weight_decay": 0.001, "label_smoothing": 0.05, "schedule": "cosine", "deformation": None, "averaging": 0.1,
+        "early_stopping": 5, "seed": 9, "snapshots": True, "engine": "plain", "precision": "bfloat16", "threads": 1,
+        "device": "cpu",
     }  # fmt: skip
     assert (str(run.network.specification), run.network.specification.activation) == ("4-5-3", "tanh")
     assert run.network.specification.dropout == 0.1

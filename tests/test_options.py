@@ -125,12 +125,14 @@ def test_the_whole_message() -> None:
     with pytest.raises(UsageError) as caught:
         TrainingOptions(optimizer="sdg")
     assert str(caught.value) == (
-        "optimizer cannot be this [choice]\n  expected: one of adamw, adam, sgd\n  got: 'sdg'\n  try: did you mean sgd?"
+        "optimizer cannot be this [choice]\n  expected: one of adamw, adam, sgd, muon\n  got: 'sdg'\n"
+        "  try: did you mean sgd?"
     )
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "rate", "decay"), [("adamw", 0.005, 0.3), ("adam", 0.002, 0), ("sgd", 0.05, 1e-4)]
+    ("optimizer", "rate", "decay"),
+    [("adamw", 0.005, 0.3), ("adam", 0.002, 0), ("sgd", 0.05, 1e-4), ("muon", 0.005, 0.3)],
 )
 def test_optimizers_have_their_own_defaults(optimizer: str, rate: float, decay: float) -> None:
     options = TrainingOptions(optimizer=optimizer)

@@ -12,15 +12,15 @@ from sumtoone.errors import SumtooneError, UsageError, raise_all
 from sumtoone.language.display import quoted
 from sumtoone.specification import did_you_mean, plain_number
 
-OPTIMIZERS = ("adamw", "adam", "sgd")
+OPTIMIZERS = ("adamw", "adam", "sgd", "muon")
 SCHEDULES = ("one-cycle", "cosine", "constant")
 ENGINES = ("auto", "plain", "fused")
 PRECISIONS = ("float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
 
 # Where training of such networks goes well with batches of 64; found on the validation rows of digits and MNIST.
-_DEFAULT_LR = {"adamw": 0.005, "adam": 0.002, "sgd": 0.05}
-_DEFAULT_DECAY = {"adamw": 0.3, "adam": 0.0, "sgd": 0.0001}
+_DEFAULT_LR = {"adamw": 0.005, "adam": 0.002, "sgd": 0.05, "muon": 0.005}
+_DEFAULT_DECAY = {"adamw": 0.3, "adam": 0.0, "sgd": 0.0001, "muon": 0.3}
 # The least and the most of each count. More threads than this a machine's OpenMP library does not survive.
 COUNTS = {
     "epochs": (1, 1_000_000),
@@ -40,14 +40,15 @@ class TrainingOptions:
     epochs, batch_size
         Passes over the training rows, and rows in each step; the last batch of an epoch may be shorter.
     optimizer
-        ``"adamw"``, ``"adam"`` or ``"sgd"``.
+        ``"adamw"``, ``"adam"``, ``"sgd"`` or ``"muon"`` (Jordan et al. 2024: the matrices of all layers but the last
+        take orthogonalised steps, all else takes AdamW's; for the plain engine).
     lr
-        The largest learning rate; None takes 0.005 for adamw, 0.002 for adam, 0.05 for sgd.
+        The largest learning rate; None takes 0.005 for adamw and muon, 0.002 for adam, 0.05 for sgd.
     momentum, nesterov
         For sgd.
     weight_decay
-        L2 shrinkage: in the gradient for sgd and adam, beside it for adamw (Loshchilov & Hutter 2019). None takes
-        0.3 for adamw, 0 for adam, 0.0001 for sgd.
+        L2 shrinkage: in the gradient for sgd and adam, beside it for adamw and muon (Loshchilov & Hutter 2019). None
+        takes 0.3 for these two, 0 for adam, 0.0001 for sgd.
     label_smoothing
         Share of the target spread evenly over the classes, in [0, 1) (Szegedy et al. 2016).
     schedule
@@ -56,6 +57,9 @@ class TrainingOptions:
         How the pictures of the training rows are deformed, drawn anew for every row and epoch, as a text such as
         ``"shift=1,rotation=10,scaling=0.1,elastic=1"``: see :class:`sumtoone.deformation.Deformation`. None leaves
         them as they are.
+    averaging
+        Validate and keep an average of the weights instead of the last ones: its mean age as a share of the training
+        so far, above 0 to 0.5 (Karras et al. 2024); 0.5 is the plain mean. None keeps the last weights.
     early_stopping
         Stop after this many epochs without a lower validation loss and keep the best weights; None never stops.
     seed
@@ -91,6 +95,7 @@ class TrainingOptions:
     label_smoothing: float = 0.0
     schedule: str = "one-cycle"
     deformation: str | None = None
+    averaging: float | None = None
     early_stopping: int | None = None
     seed: int = 0
     snapshots: bool = False
@@ -211,6 +216,8 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
     check("lr", right, "number-range", wanted="x > 0", example=0.01)
     right = decay is None or _is_number(decay, lambda value: value >= 0)
     check("weight_decay", right, "number-range", wanted="x >= 0", example=0)
+    right = options.averaging is None or _is_number(options.averaging, lambda share: 0 < share <= 0.5)
+    check("averaging", right, "number-range", wanted="0 < x <= 0.5", example=0.05)
     for name in ("momentum", "label_smoothing"):
         right = _is_number(getattr(options, name), lambda share: 0 <= share < 1)
         check(name, right, "number-range", wanted="0 <= x < 1", example=0)
@@ -221,6 +228,8 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
         moves = options.momentum != 0
         given = f"optimizer={quoted(options.optimizer)}" if moves else "momentum=0"
         check("nesterov", moves and options.optimizer == "sgd", "training-momentum", given=f"nesterov=True, {given}")
+    if options.optimizer == "muon" and options.engine == "fused":
+        found.append(("training-muon", {"given": "optimizer='muon', engine='fused'"}))
     return found
 
 

@@ -44,7 +44,7 @@ def train(
     dropout: Annotated[float | None, typer.Option(help="cli.train.dropout")] = None,
     epochs: Annotated[int | None, typer.Option(help="cli.train.epochs")] = None,
     batch_size: Annotated[int | None, typer.Option(help="cli.train.batch-size")] = None,
-    optimizer: Annotated[str | None, typer.Option(metavar="adamw|adam|sgd", help="cli.train.optimizer")] = None,
+    optimizer: Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|muon", help="cli.train.optimizer")] = None,
     lr: Annotated[float | None, typer.Option(help="cli.train.lr")] = None,
     momentum: Annotated[float | None, typer.Option(help="cli.train.momentum")] = None,
     nesterov: Annotated[bool | None, typer.Option("--nesterov", help="cli.train.nesterov")] = None,
@@ -54,6 +54,7 @@ def train(
         str | None, typer.Option(metavar="one-cycle|cosine|constant", help="cli.train.schedule")
     ] = None,
     deformation: Annotated[str | None, typer.Option(metavar="NAME=AMOUNT,…", help="cli.train.deformation")] = None,
+    averaging: Annotated[float | None, typer.Option(metavar="SHARE", help="cli.train.averaging")] = None,
     early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
     seed: Annotated[int | None, typer.Option(help="cli.train.seed")] = None,
     snapshots: Annotated[bool | None, typer.Option("--snapshots", help="cli.train.snapshots")] = None,

@@ -87,6 +87,8 @@ def check_fit(plan: Plan, *, fused: bool) -> None:
     _check_logits(plan)
     if not plan.trained():
         raise UsageError("training-frozen", kind=type(network).__name__)
+    if plan.options.optimizer == "muon" and not plan.orthogonalised():
+        raise UsageError("training-muon-matrices", kind=type(network).__name__)
     if type(network) is not Network:
         _check_step(plan)
 
@@ -128,11 +130,20 @@ def _check_step(plan: Plan) -> None:
         network.train()
         for last in sorted({size, rows % size or size}, reverse=True):
             _go_through(plan, last, whole=last == size)
+        if plan.options.averaging is not None:
+            _check_still(plan, buffers)
     finally:
         for part, mode in modes:
             part.training = mode
         for name, buffer in network.named_buffers():
             buffer.data.copy_(buffers[name])
+
+
+def _check_still(plan: Plan, before: Mapping[str, Tensor]) -> None:
+    """Refuse a module that counts as it trains: what it counted belongs to the last weights, not to their average."""
+    for name, buffer in plan.network.named_buffers():
+        if buffer.is_floating_point() and not torch.equal(buffer, before[name]):
+            raise UsageError("training-averaging", kind=type(plan.network).__name__, given=name)
 
 
 def _go_through(plan: Plan, rows: int, *, whole: bool) -> None:

@@ -40,6 +40,8 @@ def takes(plan: Plan) -> bool:
     network, module = plan.network, kernels()
     if type(network) is not Network or plan.device.type != "cpu" or module is None:
         return False
+    if plan.options.optimizer not in _OPTIMIZERS:
+        return False
     if plan.options.precision == "bfloat16" and not module.rounds():
         return False
     return _is_as_built(network) and _rows_fit(plan, network.specification.sizes)

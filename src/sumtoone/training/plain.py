@@ -38,7 +38,7 @@ class PlainEngine:
         self.plan = plan
         self.network = plan.network.to(plan.device)
         self.trained = plan.trained()
-        self.optimizer = _make_optimizer(list(self.trained.values()), plan.options)
+        self._optimizers = _optimizers(plan)
         _, self._dtype = input_kind(self.network)
         self._source = Source(plan, torch.get_num_threads())
         self._drawn = self._draws()
@@ -75,10 +75,12 @@ class PlainEngine:
         with self._precision():
             logits_BK = self.network(x_BD.to(self._dtype))
         loss = _loss(wide(logits_BK), labels_B, weights_B, self.plan.options.label_smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer, _ in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizer.param_groups[0]["lr"] = lr
-        self.optimizer.step()
+        for optimizer, _ in self._optimizers:
+            optimizer.param_groups[0]["lr"] = lr
+            optimizer.step()
         return _Step(loss.detach(), logits_BK.detach(), labels_B, weights_B)
 
     def _precision(self) -> AbstractContextManager[object]:
@@ -97,21 +99,22 @@ class PlainEngine:
     def state(self) -> dict[str, Tensor]:
         """Return the network's tensors, the optimizer's, named by the parameter they belong to, and the generators'."""
         tensors = of_network(self.network)
-        for name, parameter in self.trained.items():
-            entries = self.optimizer.state.get(parameter, {})
-            tensors |= {f"optimizer.{name}.{key}": value for key, value in entries.items() if value is not None}
+        for optimizer, names in self._optimizers:
+            for name in names:
+                entries = optimizer.state.get(self.trained[name], {})
+                tensors |= {f"optimizer.{name}.{key}": value for key, value in entries.items() if value is not None}
         return {**tensors, **self._drawn}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up the tensors that :meth:`state` returned."""
         self.network.load_state_dict(under("network.", tensors))
-        places = {name: place for place, name in enumerate(self.trained)}
-        state: dict[int, dict[str, Tensor]] = {}
+        kept: dict[str, dict[str, Tensor]] = {}
         for name, tensor in under("optimizer.", tensors).items():
             parameter, _, key = name.rpartition(".")
-            state.setdefault(places[parameter], {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+            kept.setdefault(parameter, {})[key] = tensor
+        for optimizer, names in self._optimizers:
+            state = {place: kept[name] for place, name in enumerate(names) if name in kept}
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
         self._drawn |= {name: tensors[name] for name in self._drawn if name in tensors}
 
     def _draws(self) -> dict[str, Tensor]:
@@ -136,11 +139,24 @@ def _loss(logits_BK: Tensor, labels_B: Tensor, weights_B: Tensor | None, smoothi
     return (losses_B * weights_B).sum() / torch.where(total > 0, total, 1.0)
 
 
-def _make_optimizer(parameters: list[nn.Parameter], options: TrainingOptions) -> torch.optim.Optimizer:
+def _optimizers(plan: Plan) -> list[tuple[torch.optim.Optimizer, list[str]]]:
+    """Return the optimizers that step one after another, each with the names of its parameters."""
+    trained, matrices = plan.trained(), plan.orthogonalised()
+    rest = [name for name in trained if name not in matrices]
+    found = [(_optimizer([trained[name] for name in rest], plan.options), rest)]
+    if matrices:
+        # Its steps are scaled to the size of AdamW's, so that one learning rate serves both (Liu et al. 2025).
+        lr, decay = plan.options.learning_rate, plan.options.decay
+        weights = [trained[name] for name in matrices]
+        found.append((torch.optim.Muon(weights, lr, decay, adjust_lr_fn="match_rms_adamw"), matrices))
+    return found
+
+
+def _optimizer(parameters: list[nn.Parameter], options: TrainingOptions) -> torch.optim.Optimizer:
     lr, decay = options.learning_rate, options.decay
     if options.optimizer == "sgd":
         return torch.optim.SGD(
             parameters, lr, options.momentum, weight_decay=decay, nesterov=options.nesterov, fused=True
         )
-    kind = torch.optim.AdamW if options.optimizer == "adamw" else torch.optim.Adam
+    kind = torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW
     return kind(parameters, lr, weight_decay=decay, fused=True)

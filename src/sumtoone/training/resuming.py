@@ -23,14 +23,14 @@ from sumtoone.runs import Run, open_run
 from sumtoone.storage import json_from_bytes
 from sumtoone.training.checkpoints import read_document, read_state, remove_checkpoints, stems
 from sumtoone.training.checks import checked_weights
-from sumtoone.training.engines import under
+from sumtoone.training.engines import under, wide
 from sumtoone.training.state import Plan, Progress, device_of, fingerprint_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-# The network, the optimizer's two moments and the best weights; and the states of random generators.
-_COPIES, _RANDOM = 4, 2**16
+# The network, the optimizer's two moments, the average and the best weights; and the states of random generators.
+_COPIES, _RANDOM = 5, 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +192,7 @@ def _assembled(
         progress.weight = float(min(progress.step * plan.options.batch_size, len(rows.train)))
     _check_progress(plan, progress, weights)
     _check_tensors(plan, tensors)
+    _check_average(plan, progress, under("average.", tensors))
     return Unfinished(plan, progress, tensors)
 
 
@@ -227,24 +228,33 @@ def _check_progress(plan: Plan, progress: Progress, weights: Mapping[str, Tensor
 
 def _check_tensors(plan: Plan, tensors: Mapping[str, Tensor]) -> None:
     """Raise ``ValueError`` for a tensor that the engines would not have written: they believe what they get."""
-    trained = plan.trained()
-    moments = ("momentum_buffer",) if plan.options.optimizer == "sgd" else ("exp_avg", "exp_avg_sq")
-    steps = () if plan.options.optimizer == "sgd" else ("step",)
+    trained, entries = plan.trained(), plan.optimizer_entries()
     seen: dict[str, set[str]] = {}
     for key, tensor in tensors.items():
         kind, _, rest = key.partition(".")
         name, _, entry = rest.rpartition(".")
-        if kind == "optimizer" and name in trained and entry in (*moments, *steps):
+        if kind == "optimizer" and entry in entries.get(name, ()):
             seen.setdefault(name, set()).add(entry)
-            fits = _counts(tensor, plan.steps) if entry in steps else _kind(tensor) == _kind(trained[name])
+            fits = _counts(tensor, plan.steps) if entry == "step" else _kind(tensor) == _kind(trained[name])
         else:
-            fits = kind == "network" or (kind == "random" and tensor.dtype == torch.uint8 and tensor.ndim == 1)
+            of_others = kind in ("network", "average")
+            fits = of_others or (kind == "random" and tensor.dtype == torch.uint8 and tensor.ndim == 1)
         if not fits:
             raise ValueError(f"{key}: {_kind(tensor)}")
-    if any(entries != {*moments, *steps} for entries in seen.values()):
+    if any(found != set(entries[name]) for name, found in seen.items()):
         raise ValueError("a part of the optimizer's state is missing")
     if "random.cpu" in tensors:
         torch.Generator().set_state(tensors["random.cpu"])
+
+
+def _check_average(plan: Plan, progress: Progress, average: Mapping[str, Tensor]) -> None:
+    """Raise ``ValueError`` for an average that is not of these weights; in the first epoch there may be none yet."""
+    if plan.options.averaging is None or not (progress.epoch or average):
+        wanted = {}
+    else:
+        wanted = {name: _kind(wide(parameter)) for name, parameter in plan.trained().items()}
+    if {name: _kind(tensor) for name, tensor in average.items()} != wanted:
+        raise ValueError("the average is another network's")
 
 
 def _counts(tensor: Tensor, most: int) -> bool:

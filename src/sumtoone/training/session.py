@@ -17,6 +17,7 @@ from sumtoone.errors import TrainingError
 from sumtoone.history import History
 from sumtoone.options import TrainingOptions
 from sumtoone.runs import Run, environment
+from sumtoone.training.averaging import Average
 from sumtoone.training.checkpoints import Checkpoints, remove_checkpoints
 from sumtoone.training.engines import Engine, Steps
 from sumtoone.training.process import Surroundings
@@ -41,10 +42,11 @@ def train(
     """
     options, dataset = plan.options, plan.dataset
     checkpoints = None if folder is None else Checkpoints(folder, _task(plan))
-    engine = _engine(plan, around)
+    engine, average = _engine(plan, around), Average(plan)
     try:
         if tensors:
             engine.restore(tensors)
+            average.restore(tensors)
 
         def save() -> None:
             if folder is None or checkpoints is None:
@@ -52,17 +54,19 @@ def train(
             tensors = _finite(engine.state(), state, options)
             if options.snapshots and state.step == 0:
                 # Before the checkpoint that says that the epoch is over: a kill in between leaves none out.
-                snapshots.write(folder, state.epoch, plan.network)
-            checkpoints.save(state, tensors)
+                with average.in_network():
+                    snapshots.write(folder, state.epoch, plan.network)
+            checkpoints.save(state, {**tensors, **average.state()})
 
         save()
         while state.epoch < options.epochs and not _stops_early(state, options):
-            for _ in _epoch(engine, plan, state, listeners, save):
+            for _ in _epoch(engine, average, plan, state, listeners, save):
                 if around.interrupted():
                     save()
                     raise KeyboardInterrupt
     finally:
         engine.finish()
+    average.leave()
     if options.early_stopping is not None and state.best:
         plan.network.load_state_dict(state.best)
     run = Run(
@@ -98,36 +102,46 @@ def _engine(plan: Plan, around: Surroundings) -> Engine:
 
 
 def _epoch(
-    engine: Engine, plan: Plan, state: Progress, listeners: Sequence[Listener], save: Callable[[], None]
+    engine: Engine,
+    average: Average,
+    plan: Plan,
+    state: Progress,
+    listeners: Sequence[Listener],
+    save: Callable[[], None],
 ) -> Iterator[None]:
     """Finish the epoch under way and save it; yield between steps and at its end."""
     started = saved = time.perf_counter()
     before = state.seconds
     while state.step < plan.steps_per_epoch:
-        count = min(engine.at_once, plan.steps_per_epoch - state.step)
+        count = min(engine.at_once, average.before_a_look(state.step))
         _note(state, engine.train(state.epoch, state.step, count), plan.options)
+        if average.wants_a_look(state.step):
+            engine.finish()
+            average.look(state.epoch, state.step)
         state.seconds = before + time.perf_counter() - started
         _tell(listeners, event="step", epoch=state.epoch + 1, step=state.step, **_means(state))
         if time.perf_counter() - saved > _SECONDS_BETWEEN_SAVES:
             save()
             saved = time.perf_counter()
         yield
-    validation_loss, validation_accuracy = engine.validate()
-    if len(plan.dataset.validation) and not math.isfinite(validation_loss):
-        raise _diverged(validation_loss, state, plan.options)
+    with average.in_network():
+        validation_loss, validation_accuracy = engine.validate()
+        if len(plan.dataset.validation) and not math.isfinite(validation_loss):
+            raise _diverged(validation_loss, state, plan.options)
+        state.epoch += 1
+        if plan.options.early_stopping is not None:
+            keep_best(state, plan.network, validation_loss)
     state.seconds = before + time.perf_counter() - started
     row = {
-        "epoch": state.epoch + 1,
+        "epoch": state.epoch,
         **_means(state),
         "validation_loss": validation_loss,
         "validation_accuracy": validation_accuracy,
         "seconds": state.seconds,
     }
     state.rows.append(row)
-    state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
+    state.step, state.seconds = 0, 0.0
     state.loss_sum = state.correct = state.weight = 0.0
-    if plan.options.early_stopping is not None:
-        keep_best(state, plan.network, validation_loss)
     save()
     _tell(listeners, event="epoch", **row)
     yield

@@ -44,6 +44,20 @@ class Plan:
         """Return the parameters that steps change, by name."""
         return {name: each for name, each in self.network.named_parameters() if each.requires_grad}
 
+    def orthogonalised(self) -> list[str]:
+        """Return the parameters whose steps Muon makes: the matrices but the last, which makes the logits.
+
+        The last layer, biases and all that is no matrix are AdamW's, as Muon's author has it (Jordan et al. 2024).
+        """
+        matrices = [name for name, parameter in self.trained().items() if parameter.ndim == 2]
+        return matrices[:-1] if self.options.optimizer == "muon" else []
+
+    def optimizer_entries(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of what the optimizer remembers of each parameter."""
+        by_sgd = self.trained() if self.options.optimizer == "sgd" else self.orthogonalised()
+        adams = ("exp_avg", "exp_avg_sq", "step")
+        return {name: ("momentum_buffer",) if name in by_sgd else adams for name in self.trained()}
+
 
 @dataclass(eq=False)
 class Progress:
