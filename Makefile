@@ -26,7 +26,10 @@ JUPYTER ?= $(BIN)/jupyter lab
 # What the server is put through: make soak SOAK='--only signals --signals 5'
 SOAK ?=
 
-.PHONY: run lesson test fuzz check sanitize bench soak notebooks fonts docs clean
+# Which rungs of the ladder are climbed: make ladder LADDER='--only mnist-dense --seeds 2', or LADDER=--search
+LADDER ?=
+
+.PHONY: run lesson test fuzz check sanitize bench ladder soak notebooks fonts docs clean
 
 run: .venv/installed
 	$(BIN)/sumtoone train digits --test --plots
@@ -55,6 +58,10 @@ bench:
 	$(BENCH_PYTHON) -m benchmarks --check $(BENCHMARKS)
 	$(MAKE) .venv-bench/installed
 	$(BENCH)/python -m benchmarks $(BENCHMARKS)
+
+# How exact dense networks get on MNIST and Fashion-MNIST: trains for hours what runs/ladder does not hold yet.
+ladder: .venv/installed
+	$(BIN)/python -m benchmarks.ladder $(LADDER)
 
 # Some quarter of an hour: ten times the load, slow and idle clients, SIGTERMs, requests that are none.
 soak: .venv/installed

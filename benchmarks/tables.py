@@ -169,6 +169,37 @@ def _in_order(speeds: Mapping[str, float]) -> list[float]:
     return [speeds[name] for name in ("copy", "clone", "softmax into out: torch", "softmax into out: ours")]
 
 
+def ladder_table(record: Mapping[str, Any]) -> str:
+    """Return the table of the rungs, and that of the optimizers that were compared on validation rows."""
+    lines = [
+        "| rung | network | test accuracy | validation accuracy | parameters | seeds | seconds for one | recipe |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {rung['name']} | {rung['what']} | **{_with_deviation(rung['test'])}** "
+        f"| {_with_deviation(rung['validation'])} | {rung['parameters']:,} | {rung['seeds']} "
+        f"| {rung['seconds']['mean']:.0f} | {rung['recipe']} |"
+        for rung in record["rungs"]
+    ]
+    where = {row["machine"]["date"]: row["machine"] for row in record["rungs"]}
+    for date, at in sorted(where.items()):
+        lines += ["", f"{at['processor']}, {at['cores']} cores, torch {at['versions']['torch']}, {date}."]
+    for search in record["searches"]:
+        lines += ["", f"{search['name']}: {search['what']}; seeds: {search['seeds']}.", ""]
+        lines += ["| optimizer | batch | learning rate | averaging | validation accuracy | loss | seconds |"]
+        lines += ["|---|---|---|---|---|---|---|"]
+        lines += [
+            f"| {row['optimizer']} | {row['batch_size']} | {row['lr']:g} | {row['averaging'] or '–'} "
+            f"| {row['validation']['mean']:.2%} | {row['validation_loss']['mean']:.4f} | {row['seconds']['mean']:.0f} |"
+            for row in search["rows"]
+        ]
+    return "\n".join(lines)
+
+
+def _with_deviation(figures: Mapping[str, float]) -> str:
+    return f"{figures['mean']:.2%} ± {figures['deviation'] * 100:.2f}"
+
+
 TABLES = {
     "epoch": epoch_table,
     "accuracy": accuracy_table,
@@ -178,6 +209,7 @@ TABLES = {
     "judges": judge_tables.judges_table,
     "checking": judge_tables.checking_table,
     "notebooks": judge_tables.notebooks_table,
+    "ladder": ladder_table,
     "leaks": judge_tables.leaks_table,
     "serving": serving_tables.serving_table,
 }
