@@ -282,36 +282,49 @@ def test_resuming_gives_the_same_bits(dataset: Dataset, tmp_path: Path, events: 
 
 
 TRAIN = """
-import sys, torch
+import json, sys, torch
 sys.path.insert(0, sys.argv[3])
+from dataclasses import replace
 from pathlib import Path
 from test_training import make_dataset, build
 from sumtoone import fit, resume
-dataset, out = make_dataset(rows=6000), Path(sys.argv[1])
+dataset, out = replace(make_dataset(rows=6000), image_shape=(3, 4)), Path(sys.argv[1])
 def tell(event):
     print(event["event"], flush=True)
     sys.stdin.readline()
 if sys.argv[2] == "fit":
-    fit(build(dropout=0.2), dataset, epochs=6, batch_size=8, threads=1, out=out, on_event=tell)
+    options = json.loads(sys.argv[4])
+    fit(build(dropout=0.2), dataset, epochs=6, batch_size=8, threads=1, out=out, on_event=tell, **options)
 else:
     resume(out, dataset, on_event=tell)
 """
 
 
-def _process(out: Path, verb: str) -> subprocess.Popen[str]:
+def _process(out: Path, verb: str, options: dict[str, Any]) -> subprocess.Popen[str]:
     """Begin a training that waits for a line after every event it tells, until there are no more."""
-    command = [sys.executable, "-W", "error", "-c", TRAIN, str(out), verb, str(Path(__file__).parent)]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        TRAIN,
+        str(out),
+        verb,
+        str(Path(__file__).parent),
+        json.dumps(options),
+    ]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def test_kill_9_at_any_moment_and_resume_give_the_same_bits(tmp_path: Path) -> None:
-    with _process(tmp_path / "whole", "fit") as process:
+@pytest.mark.parametrize("options", [{}, {"averaging": 0.2, "deformation": "shift=1,elastic=0.5"}], ids=str)
+def test_kill_9_at_any_moment_and_resume_give_the_same_bits(tmp_path: Path, options: dict[str, Any]) -> None:
+    with _process(tmp_path / "whole", "fit", options) as process:
         process.communicate()
     assert process.returncode == 0
     out, verb = tmp_path / "killed", "fit"
     # 15 events of steps and one of its end in each epoch; then a while in which it goes on, to the next at most.
     for events, wait in ((1, 0.0), (16, 0.001), (30, 0.003)):
-        with _process(out, verb) as process:
+        with _process(out, verb, options) as process:
             assert process.stdin is not None
             assert process.stdout is not None
             for _ in range(events):
@@ -322,7 +335,7 @@ def test_kill_9_at_any_moment_and_resume_give_the_same_bits(tmp_path: Path) -> N
             process.kill()
         assert process.returncode == -signal.SIGKILL
         verb = "resume"
-    with _process(out, verb) as process:
+    with _process(out, verb, options) as process:
         process.communicate()
     assert process.returncode == 0
     assert (out / "model.safetensors").read_bytes() == (tmp_path / "whole" / "model.safetensors").read_bytes()
