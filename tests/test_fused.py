@@ -30,6 +30,18 @@ def digits() -> Dataset:
 # --- right
 
 
+def test_rows_of_float64_are_read_as_such() -> None:
+    wide = make_dataset(200, 6, 3)
+    wide = replace(wide, **{part: Split(rows.inputs.double(), rows.labels) for part, rows in
+                            (("train", wide.train), ("validation", wide.validation), ("test", wide.test))})  # fmt: skip
+    plans = [make_plan(data, "6-8-3") for data in (make_dataset(200, 6, 3), wide)]
+    first = plans[1].preprocessing.prepared(wide.train.inputs)[0]
+    assert (first.dtype, plans[1].preprocessing.far) == (torch.float32, False)
+    narrow, same = (FusedEngine(plan, threads=1).train(0, 0, 3) for plan in plans)
+    assert narrow.losses == pytest.approx(same.losses, rel=1e-6)
+    assert narrow.hits == same.hits
+
+
 @pytest.mark.parametrize("options", OPTIMIZERS, ids=str)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_it_computes_what_the_plain_engine_computes(digits: Dataset, activation: str, options: dict[str, Any]) -> None:

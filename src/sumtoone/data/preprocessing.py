@@ -171,10 +171,11 @@ class Preprocessing:
     def prepared(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return rows as :meth:`rows` gives them, and the scale and shift (D,) that remain to be applied in float32.
 
-        Where float32 would take their digits, the rows are prepared already, and what remains changes nothing.
+        Where float32 would take their digits, the rows are prepared already, and what remains changes nothing. Rows of
+        float64 never remain: whatever reads memory next knows uint8 and float32.
         """
         if not self.far:
-            return rows, self.step
+            return (rows.float() if rows.dtype == torch.float64 else rows), self.step
         return self.applied(rows), (torch.ones(self.features), torch.zeros(self.features))
 
     @cached_property
