@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import warm
-from sumtoone import open_run
+from sumtoone import load, open_run
 from sumtoone.cli import main
 
 COMMAND = [sys.executable, "-W", "error", "-m", "sumtoone"]
@@ -209,18 +209,39 @@ def test_every_option_arrives(table: Path, tmp_path: Path) -> None:
     options = (
         "--network 4-5-3 --activation tanh --dropout 0.1 --epochs 2 --batch-size 7 --optimizer sgd --lr 0.1 "
         "--momentum 0.8 --nesterov --weight-decay 0.001 --label-smoothing 0.05 --schedule cosine --averaging 0.1 "
-        "--early-stopping 5 --seed 9 --snapshots --engine plain --precision bfloat16 --threads 1 --device cpu"
+        "--class-weight balanced --early-stopping 5 --seed 9 --snapshots --engine plain --precision bfloat16 "
+        "--threads 1 --device cpu"
     )
     assert main(["train", str(table), "--label", "kind", "--out", str(out), *options.split()]) == 0
     run = open_run(out)
     assert run.options.to_json() == {
         "epochs": 2, "batch_size": 7, "optimizer": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True,
         "weight_decay": 0.001, "label_smoothing": 0.05, "schedule": "cosine", "deformation": None, "averaging": 0.1,
-        "early_stopping": 5, "seed": 9, "snapshots": True, "engine": "plain", "precision": "bfloat16", "threads": 1,
-        "device": "cpu",
+        "class_weight": "balanced", "early_stopping": 5, "seed": 9, "snapshots": True,
+        "engine": "plain", "precision": "bfloat16", "threads": 1, "device": "cpu",
     }  # fmt: skip
     assert (str(run.network.specification), run.network.specification.activation) == ("4-5-3", "tanh")
     assert run.network.specification.dropout == 0.1
+
+
+def test_weights_of_classes_go_by_name_and_with_the_run(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["train", str(table), "--label", "kind", "--epochs", "1", "--out", str(tmp_path / "run")]
+    assert main([*asked, "--class-weight", "KIND=2"]) == 2
+    assert (
+        "Weights are given to classes that the data does not have [training-class-unknown]" in capsys.readouterr().err
+    )
+    for wrong in ("balance", "a=b", "a=1,a=2", "=1", "a=-1"):
+        assert main([*asked, "--class-weight", wrong]) in (2, 3)
+    assert (
+        "--class-weight is neither balanced nor weights of classes [training-class-weight]" in capsys.readouterr().err
+    )
+    name = load(table, label="kind").classes[0]
+    assert main([*asked, "--class-weight", f"{name}=2.5"]) == 0
+    assert open_run(tmp_path / "run").options.class_weight == ((name, 2.5),)
+    assert main(["train", "--resume", "--out", str(tmp_path / "run"), "--class-weight", "balanced"]) == 2
+    assert "A run goes on with its own options [resume-options]" in capsys.readouterr().err
 
 
 def test_the_seed_decides_the_start_weights_too(table: Path, tmp_path: Path) -> None:

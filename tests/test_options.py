@@ -23,6 +23,7 @@ OPTIONS = st.builds(
     weight_decay=st.none() | st.floats(0, 1e3),
     momentum=st.floats(0, 0.999),
     label_smoothing=st.floats(0, 0.999),
+    class_weight=st.none() | st.just("balanced") | st.dictionaries(st.text(), st.floats(0.5, 9), min_size=1),
     early_stopping=st.none() | st.integers(1, 99),
     seed=st.integers(0, 2**63 - 1),
 )
@@ -34,6 +35,12 @@ def test_options_round_trip_through_json(options: TrainingOptions) -> None:
 
 
 _RANGE = "must be a number of a certain range"
+_CLASSES = (
+    "class_weight is neither balanced nor weights of classes",
+    "class_weight='balanced', class_weight={'cat': 2, 'dog': 1} or --class-weight cat=2,dog=1",
+)
+WRONG_WEIGHTS: list[Any] = ["balance", 3, {}, {"a": -1}, {"a": 0}, {"a": "b"}, {(1,): 2}, {"a": math.nan}, ["a"]]
+WRONG_WEIGHTS += [(("a", 1), ("a", 2)), (("a",),), True]
 _MOMENTUM = (
     "Momentum and Nesterov's step are sgd's",
     "--optimizer sgd with momentum=0.9, or leave momentum and nesterov out",
@@ -51,6 +58,7 @@ _MOMENTUM = (
         ({"seed": 2**63}, "seed must be a whole number", "choose a whole number from 0 to 9,223,372,036,854,775,807"),
         ({"threads": 0}, "threads must be a whole number", "choose a whole number from 1 to 1,024"),
         ({"early_stopping": 0}, "early_stopping must be a whole number", "choose a whole number from 1 to 1,000,000"),
+        *(({"class_weight": wrong}, *_CLASSES) for wrong in WRONG_WEIGHTS),
         ({"lr": 0}, f"lr {_RANGE}", "lr=0.01, or leave it out"),
         ({"lr": math.nan}, f"lr {_RANGE}", "lr=0.01, or leave it out"),
         ({"lr": "0.1"}, f"lr {_RANGE}", "lr=0.01, or leave it out"),

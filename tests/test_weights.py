@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from torch.nn import functional as F
 
 from engines import OPTIMIZERS, epoch_of, make_dataset, make_plan, weights
-from sumtoone import Network, Split, fit, resume
-from sumtoone.errors import DataError, RunError
+from sumtoone import Network, Split, TrainingOptions, fit, resume
+from sumtoone.errors import DataError, RunError, UsageError
 from sumtoone.native import kernels
 from sumtoone.training.engines import Engine
 from sumtoone.training.fused import FusedEngine
@@ -161,13 +163,53 @@ def test_what_are_no_weights(given: object, shown: str) -> None:
     )
 
 
+@pytest.mark.parametrize("row_weights", [None, WEIGHTS])
+@pytest.mark.parametrize("options", [{"class_weight": "balanced"}, {"class_weight": {"c2": 3, "c0": 0.25}}])
+def test_classes_count_as_scikit_learn_has_it(options: dict[str, Any], row_weights: torch.Tensor | None) -> None:
+    few = torch.cat([torch.arange(30), torch.arange(30, 90, 3)])
+    uneven = replace(DATASET, train=Split(DATASET.train.inputs[few], DATASET.train.labels[few]))
+    labels = uneven.train.labels.numpy()
+    own = None if row_weights is None else row_weights[few].numpy()
+    named = options["class_weight"]
+    expected = compute_sample_weight(named if named == "balanced" else {0: 0.25, 1: 1, 2: 3}, labels)
+    if own is not None:
+        expected = own * (compute_class_weight("balanced", classes=np.arange(3), y=labels, sample_weight=own)[labels]
+                          if named == "balanced" else expected)  # fmt: skip
+    run = fit(Network("12-8-3"), uneven, epochs=2, batch_size=7, weights=own, **options)
+    same = fit(Network("12-8-3"), uneven, epochs=2, batch_size=7, weights=expected)
+    for one, other in zip(run.network.parameters(), same.network.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+    assert TrainingOptions.from_json(run.options.to_json()) == run.options
+
+
+def test_a_class_without_rows_takes_no_part() -> None:
+    none_of_it = replace(DATASET, classes=("c0", "c1", "c2", "c3"))
+    run = fit(Network("12-8-4"), none_of_it, epochs=1, class_weight="balanced")
+    same = fit(Network("12-8-4"), none_of_it, epochs=1, weights=np.ones(90))
+    assert weights(run.network) == weights(same.network)
+
+
+def test_names_of_no_class_have_no_weight() -> None:
+    with pytest.raises(UsageError) as caught:
+        fit(Network("12-8-3"), DATASET, class_weight={"c1": 2, "cat": 3})
+    assert str(caught.value) == (
+        "Weights are given to classes that the data does not have [training-class-unknown]\n"
+        "  expected: c0, c1, c2\n"
+        "  got: cat\n"
+        "  try: choose one of c0, c1, c2"
+    )
+    with pytest.raises(DataError) as nothing:
+        fit(Network("12-8-3"), DATASET, weights=DATASET.train.labels == 0, class_weight={"c0": 0, "c1": 1})
+    assert nothing.value.code == "training-weights"
+
+
 class Stop(Exception):
     pass
 
 
 @pytest.mark.parametrize("kind", ENGINES)
 def test_a_training_with_weights_goes_on_with_the_same_alone(tmp_path: Path, kind: str) -> None:
-    options = {"epochs": 3, "batch_size": 8, "engine": kind, "weights": WEIGHTS}
+    options = {"epochs": 3, "batch_size": 8, "engine": kind, "weights": WEIGHTS, "class_weight": {"c1": 2}}
     whole = fit(Network("12-8-3", dropout=0.1), DATASET, **options)
 
     def stop(event: object) -> None:

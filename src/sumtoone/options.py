@@ -60,6 +60,9 @@ class TrainingOptions:
     averaging
         Validate and keep an average of the weights instead of the last ones: its mean age as a share of the training
         so far, above 0 to 0.5 (Karras et al. 2024); 0.5 is the plain mean. None keeps the last weights.
+    class_weight
+        How much the training rows of a class count: ``"balanced"`` lets every class count as much as any other, a
+        mapping such as ``{"cat": 2}`` names some (others count 1), None takes all rows alike. Kept as pairs.
     early_stopping
         Stop after this many epochs without a lower validation loss and keep the best weights; None never stops.
     seed
@@ -96,6 +99,7 @@ class TrainingOptions:
     schedule: str = "one-cycle"
     deformation: str | None = None
     averaging: float | None = None
+    class_weight: str | Mapping[str, float] | tuple[tuple[str, float], ...] | None = None
     early_stopping: int | None = None
     seed: int = 0
     snapshots: bool = False
@@ -107,6 +111,7 @@ class TrainingOptions:
     def __post_init__(self) -> None:
         for field in fields(self):
             object.__setattr__(self, field.name, plain_number(getattr(self, field.name)))
+        object.__setattr__(self, "class_weight", _as_pairs(self.class_weight))
         problems: list[SumtooneError] = [UsageError(code, **details) for code, details in _complaints(self)]
         try:
             _ = self.deformations
@@ -157,7 +162,8 @@ class TrainingOptions:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for ``run.json``."""
-        return asdict(self)
+        named = self.class_weight
+        return {**asdict(self), "class_weight": dict(named) if isinstance(named, tuple) else named}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TrainingOptions:
@@ -194,6 +200,22 @@ def _is_number(value: object, accepts: Callable[[float], bool]) -> bool:
     return abs(value) <= sys.float_info.max and accepts(value)
 
 
+def _as_pairs(given: Any) -> Any:
+    """Return weights of classes as pairs, which stay as they are and can be compared; all else as it is."""
+    if not isinstance(given, Mapping):
+        return given
+    return tuple((str(name) if isinstance(name, int) else name, plain_number(each)) for name, each in given.items())
+
+
+def _are_class_weights(given: object) -> bool:
+    if given is None or (isinstance(given, str) and given == "balanced"):
+        return True
+    if not isinstance(given, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in given):
+        return False
+    right = all(isinstance(name, str) and _is_number(each, lambda weight: weight >= 0) for name, each in given)
+    return right and any(each > 0 for _, each in given) and len(dict(given)) == len(given)
+
+
 def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]:
     """Return a code and its fields for every wrong value."""
     found: list[tuple[str, dict[str, object]]] = []
@@ -221,6 +243,7 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
     for name in ("momentum", "label_smoothing"):
         right = _is_number(getattr(options, name), lambda share: 0 <= share < 1)
         check(name, right, "number-range", wanted="0 <= x < 1", example=0)
+    check("class_weight", _are_class_weights(options.class_weight), "training-class-weight")
     for name in ("nesterov", "snapshots"):
         right = isinstance(getattr(options, name), bool)
         check(name, right, "choice", known="True, False", hint=f"{name}=True")

@@ -52,7 +52,7 @@ NetworkFile = Annotated[str | None, typer.Option("--network", metavar="FILE.py:N
 # --- the voice
 
 _NARROWEST = 24
-_OPTION_CODES = ("choice", "number-range", "training-count", "split-needed")
+_OPTION_CODES = ("choice", "number-range", "training-class-weight", "training-count", "split-needed")
 
 
 @dataclass(frozen=True)

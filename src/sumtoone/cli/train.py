@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -55,6 +55,9 @@ def train(
     ] = None,
     deformation: Annotated[str | None, typer.Option(metavar="NAME=AMOUNT,…", help="cli.train.deformation")] = None,
     averaging: Annotated[float | None, typer.Option(metavar="SHARE", help="cli.train.averaging")] = None,
+    class_weight: Annotated[
+        str | None, typer.Option(metavar="balanced|NAME=WEIGHT,…", help="cli.train.class-weight")
+    ] = None,
     early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
     seed: Annotated[int | None, typer.Option(help="cli.train.seed")] = None,
     snapshots: Annotated[bool | None, typer.Option("--snapshots", help="cli.train.snapshots")] = None,
@@ -75,6 +78,8 @@ def train(
     asked = locals()
     named = {field.name: asked[field.name] for field in fields(TrainingOptions)}
     chosen = {name: value for name, value in named.items() if value is not None}
+    if class_weight is not None:
+        chosen["class_weight"] = _weights_of_classes(class_weight)
     voice = Voice(as_json, quiet)
     task = _Task(data, label, network, activation, dropout, chosen, judged=test or plots)
     run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
@@ -136,6 +141,15 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     with nullcontext(out) if out is not None else _default_folder(dataset) as folder, told(folder, out, again):
         run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice, begun))
     return run, folder
+
+
+def _weights_of_classes(words: str) -> str | dict[str, float]:
+    """Return ``balanced`` as it is, and ``cat=2,dog=1`` as numbers by name; what is neither, the options refuse."""
+    pairs = [word.rpartition("=") for word in words.split(",")]
+    with suppress(ValueError):
+        weights = {name.strip(): float(weight) for name, _, weight in pairs}
+        return weights if len(weights) == len(pairs) else words
+    return words
 
 
 def _named(task: _Task, *names: str) -> str:

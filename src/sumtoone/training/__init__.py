@@ -15,7 +15,7 @@ from sumtoone.network import Network
 from sumtoone.options import TrainingOptions
 from sumtoone.run_folder import as_path, exists, held, new_folder
 from sumtoone.runs import Run
-from sumtoone.training.checks import check_arguments, check_fit, checked_weights
+from sumtoone.training.checks import check_arguments, check_fit, row_weights
 from sumtoone.training.many import checked_seeds, jobs_for, train_many
 from sumtoone.training.process import surroundings
 from sumtoone.training.progress import Listener, listening
@@ -96,7 +96,8 @@ def fit(
         run; without it nothing is written. With ``seeds`` it holds a run folder ``seed-…`` for each.
     weights
         How much each training row counts, (N,) numbers from 0 on: the loss of a batch is the mean of its rows so
-        weighted, as ``CrossEntropyLoss(weight=…)`` takes it over classes. None: all alike. Validation rows have none.
+        weighted, as ``CrossEntropyLoss(weight=…)`` takes it over classes. None: all alike. The options'
+        ``class_weight`` comes on top. Validation rows have neither: their loss and accuracy are plain means.
     preprocessing
         From raw rows to network input; None fits one on the training rows alone.
     progress
@@ -140,8 +141,8 @@ def fit(
     chosen = None if seeds is None else checked_seeds(seeds, network)
     with new_folder(out) as folder, enough_memory():
         preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)
-        row_weights = checked_weights(weights, len(dataset.train))
-        plan = Plan(network, dataset, preprocessing, options, device_of(options), row_weights)
+        counts = row_weights(weights, dataset, options)
+        plan = Plan(network, dataset, preprocessing, options, device_of(options), counts)
         if chosen is not None:
             return train_many(jobs_for(plan, chosen), folder, progress, on_event)
         return _train(Unfinished(plan, Progress(), {}), folder, progress, on_event)

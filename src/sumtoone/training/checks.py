@@ -15,8 +15,10 @@ from sumtoone.data import Dataset, Preprocessing, conversion
 from sumtoone.description import check_keepable
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UnavailableError, UsageError, raise_all
 from sumtoone.language import text
+from sumtoone.language.lines import listed
 from sumtoone.network import Network, evaluating, input_kind
 from sumtoone.options import TrainingOptions
+from sumtoone.specification import did_you_mean
 from sumtoone.training.state import Plan
 
 if TYPE_CHECKING:
@@ -195,6 +197,40 @@ def _whole_batches(plan: Plan) -> int:
     """Return a batch size near the one wanted whose last batch is no single row."""
     rows, size = len(plan.dataset.train), plan.options.batch_size
     return next((smaller for smaller in range(size - 1, 1, -1) if rows % smaller != 1), rows)
+
+
+def row_weights(weights: ArrayLike | None, dataset: Dataset, options: TrainingOptions) -> Tensor | None:
+    """Return how much each training row counts, (N,) float32: its own weight times its class's; None where all alike.
+
+    Balanced classes count alike: a class's weight is the mean of all classes' (weighted) rows over its own, as
+    scikit-learn has it. Classes without rows take no part.
+
+    Raises
+    ------
+    DataError
+        If the weights are none, or leave no row that counts.
+    UsageError
+        If a class is named that the data set does not have.
+    """
+    own = checked_weights(weights, len(dataset.train))
+    if options.class_weight is None:
+        return own
+    labels = dataset.train.labels.numpy()
+    each = np.ones(len(labels)) if own is None else own.numpy().astype(np.float64)
+    if options.class_weight == "balanced":
+        counts = np.bincount(labels, each, len(dataset.classes))
+        of_class = np.divide(
+            counts.sum(), counts * np.count_nonzero(counts), out=np.zeros_like(counts), where=counts > 0
+        )
+    else:
+        assert isinstance(options.class_weight, tuple), "as the options keep them"
+        named = dict(options.class_weight)
+        unknown = [name for name in named if name not in dataset.classes]
+        if unknown:
+            hint = did_you_mean(unknown[0], dataset.classes)
+            raise UsageError("training-class-unknown", given=listed(unknown), known=listed(dataset.classes), hint=hint)
+        of_class = np.array([named.get(name, 1.0) for name in dataset.classes])
+    return checked_weights(each * of_class[labels], len(labels))
 
 
 def checked_weights(weights: ArrayLike | None, rows: int) -> Tensor | None:

@@ -22,7 +22,7 @@ from sumtoone.run_folder import MOST_JSON, exists, held, read_file
 from sumtoone.runs import Run, open_run
 from sumtoone.storage import json_from_bytes
 from sumtoone.training.checkpoints import read_document, read_state, remove_checkpoints, stems
-from sumtoone.training.checks import checked_weights
+from sumtoone.training.checks import row_weights
 from sumtoone.training.engines import under, wide
 from sumtoone.training.state import Plan, Progress, device_of, fingerprint_of
 
@@ -93,11 +93,11 @@ def unfinished(
             with _only_value_errors():
                 task = _Task.from_json(document["task"])
             rows = _same_rows(folder, task, dataset, network)
-            row_weights = checked_weights(weights, len(rows.train))
-            if fingerprint_of(row_weights) != task.weights:
+            counts = row_weights(weights, rows, task.options)
+            if fingerprint_of(counts) != task.weights:
                 raise RunError("run-data-changed", path=str(folder), source="weights=")
             with _only_value_errors():
-                return _assembled(folder, stem, document, task, rows, network, row_weights)
+                return _assembled(folder, stem, document, task, rows, network, counts)
         except (RunError, SumtooneError):
             raise
         except (OSError, ValueError) as error:
@@ -176,7 +176,7 @@ def _assembled(
     task: _Task,
     rows: Dataset,
     network: nn.Module | None,
-    row_weights: Tensor | None,
+    counts: Tensor | None,
 ) -> Unfinished:
     most = _COPIES * load_size(task.described, network) + _RANDOM
     progress, tensors = read_state(folder, stem, document, most)
@@ -185,9 +185,9 @@ def _assembled(
     for name, parameter in whole.named_parameters():
         if parameter.is_floating_point():
             parameter.requires_grad_(name not in task.frozen)
-    plan = Plan(whole, rows, task.preprocessing, task.options, device_of(task.options), row_weights)
+    plan = Plan(whole, rows, task.preprocessing, task.options, device_of(task.options), counts)
     tensors = _with_names(plan, tensors)
-    if row_weights is None:
+    if counts is None:
         # What checkpoints of old leave out.
         progress.weight = float(min(progress.step * plan.options.batch_size, len(rows.train)))
     _check_progress(plan, progress, weights)
