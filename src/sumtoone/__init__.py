@@ -16,6 +16,7 @@ from sumtoone.version import __version__
 
 # Public name -> the module it lives in. Names are promises; see docs/design.md.
 _HOMES = {
+    "Classifier": "sumtoone.estimator",
     "Dataset": "sumtoone.data",
     "DataError": "sumtoone.errors",
     "DtypeError": "sumtoone.errors",
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from sumtoone.errors import TrainingError as TrainingError
     from sumtoone.errors import UnavailableError as UnavailableError
     from sumtoone.errors import UsageError as UsageError
+    from sumtoone.estimator import Classifier as Classifier
     from sumtoone.evaluation import Report as Report
     from sumtoone.evaluation import evaluate as evaluate
     from sumtoone.exporting import export as export

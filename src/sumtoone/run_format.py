@@ -60,6 +60,7 @@ def write(run: Run, folder: Path) -> None:
                 "handwriting": run.handwriting,
             },
             "metrics": dict(run.metrics),
+            **({"estimator": dict(run.estimator)} if run.estimator else {}),
             "environment": dict(run.environment),
             "digests": digests,
         }
@@ -121,9 +122,9 @@ def _parts(folder: Path, document: Mapping[str, Any], network: nn.Module | None)
     tensors = read_file(folder / "model.safetensors", most, tensors_from_bytes, str(digests["model.safetensors"]))
     most = MOST_ROW * options.epochs
     history = read_file(folder / "history.jsonl", most, History.from_bytes, str(digests["history.jsonl"]))
-    metrics, measured_on = document["metrics"], document["environment"]
-    if not (isinstance(metrics, dict) and isinstance(measured_on, dict)):
-        raise ValueError("metrics or environment without names")
+    metrics, measured_on, kept = document["metrics"], document["environment"], document.get("estimator", {})
+    if not (isinstance(metrics, dict) and isinstance(measured_on, dict) and isinstance(kept, dict)):
+        raise ValueError("metrics, environment or estimator without names")
     image_shape = None if data["image_shape"] is None else _image_shape(data["image_shape"], preprocessing.features)
     texts = [data["source"], data["label"], data["fingerprint"]]
     handwriting = data["handwriting"] if document["format"] > 1 else _was_handwriting(data["source"])
@@ -146,6 +147,7 @@ def _parts(folder: Path, document: Mapping[str, Any], network: nn.Module | None)
         "handwriting": handwriting,
         "metrics": metrics,
         "environment": measured_on,
+        "estimator": kept,
     }
 
 

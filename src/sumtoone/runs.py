@@ -56,6 +56,8 @@ class Run:
         Whether the images were cut out and centred as MNIST's are: then a photo must be, too.
     metrics
         Plain numbers measured when it was made, such as ``{"test": {"accuracy": 0.94, …}}``.
+    estimator
+        What a :class:`sumtoone.Classifier` keeps with its run, as plain values: its labels and its parameters.
     """
 
     network: nn.Module
@@ -72,6 +74,7 @@ class Run:
     label: str = "label"
     columns: tuple[str, ...] | None = None
     handwriting: bool = False
+    estimator: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if type(self.network) is Network:
@@ -123,7 +126,7 @@ class Run:
     def logits(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return what the softmax of :meth:`probabilities` is taken of, (N, K); all else is as there."""
         with enough_memory():
-            return self._computed(self._rows(inputs), probabilities=False)
+            return self.logits_of(self._rows(inputs))
 
     def predict(self, inputs: Tensor | ArrayLike) -> list[str]:
         """Return the name of the most probable class of each row, the first of them if several are; errors as there."""
@@ -132,6 +135,10 @@ class Run:
     def probabilities_of(self, rows: Tensor) -> Tensor:
         """Return :meth:`probabilities` of some of what ``preprocessing.rows`` gave, which is looked at no more."""
         return self._computed(rows, probabilities=True)
+
+    def logits_of(self, rows: Tensor) -> Tensor:
+        """Return :meth:`logits` of some of what ``preprocessing.rows`` gave, which is looked at no more."""
+        return self._computed(rows, probabilities=False)
 
     def _rows(self, inputs: Tensor | ArrayLike) -> Tensor:
         inputs = conversion.in_order(inputs, self.columns, (self.label, "split"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import decimal
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,21 +97,35 @@ def check_apart(
             raise DataError("array-precision", path=place, key=key, column=shown, one=one, other=other)
 
 
-def moments(values: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return mean and standard deviation of each column of (N, D), N > 0, in float64 and a few rows at a time."""
-    count, step = len(values), max(1, _BLOCK // max(1, values.shape[1]))
-    starts = range(0, count, step)
+def moments(
+    values: NDArray[Any], rows: NDArray[np.intp] | None = None, weights: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of each column of (N, D), N > 0, in float64 and a few rows at a time.
+
+    Of some ``rows`` (M,), where they are named, each as often as its weight (M,) says.
+    """
+    count, step = len(values) if rows is None else len(rows), max(1, _BLOCK // max(1, values.shape[1]))
+    total = count if weights is None else float(weights.sum())
+
+    def parts() -> Iterator[tuple[NDArray[Any], NDArray[np.float64] | None]]:
+        for start in range(0, count, step):
+            some = slice(start, start + step)
+            yield values[some if rows is None else rows[some]], None if weights is None else weights[some]
+
+    def summed(part: NDArray[Any], counts: NDArray[np.float64] | None) -> NDArray[np.float64]:
+        return np.asarray(part.sum(axis=0, dtype=np.float64) if counts is None else counts @ part.astype(np.float64))
+
     means = np.zeros(values.shape[1])
-    for start in starts:
-        means += values[start : start + step].sum(axis=0, dtype=np.float64)
-    means /= count
+    for part, counts in parts():
+        means += summed(part, counts)
+    means /= total
     first, second = np.zeros_like(means), np.zeros_like(means)
-    for start in starts:
-        apart = values[start : start + step].astype(np.float64) - means
-        first += apart.sum(axis=0)
-        second += np.square(apart, out=apart).sum(axis=0)
-    rest = first / count
-    return means + rest, np.sqrt(np.maximum(second / count - rest**2, 0.0))
+    for part, counts in parts():
+        apart = part.astype(np.float64) - means
+        first += summed(apart, counts)
+        second += summed(np.square(apart, out=apart), counts)
+    rest = first / total
+    return means + rest, np.sqrt(np.maximum(second / total - rest**2, 0.0))
 
 
 def _from_objects(values: NDArray[Any], place: object, key: str) -> NDArray[Any]:

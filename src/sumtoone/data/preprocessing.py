@@ -15,7 +15,7 @@ from sumtoone.data import conversion, limits, precision
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 # The divisor of pixels.
 _LEVELS = 255.0
@@ -125,11 +125,25 @@ class Preprocessing:
         if found is not None:
             where = {"path": "Preprocessing.fitted: inputs", "row": found[0] + 1, "column": found[1] + 1}
             raise DataError("data-finite", **where, value=rows[found])
-        means, deviations = precision.moments(rows)
+        return cls.standardising(rows)
+
+    @classmethod
+    def standardising(
+        cls,
+        values: NDArray[Any],
+        rows: NDArray[np.intp] | None = None,
+        weights: NDArray[np.float64] | None = None,
+    ) -> Preprocessing:
+        """Return the step that gives each column of finite numbers (N, D), N > 0, mean 0 and deviation 1.
+
+        Fitted on some of the ``rows`` (M,) where they are named, each as often as its weight (M,) says. A column that
+        never changes keeps deviation 1.
+        """
+        means, deviations = precision.moments(values, rows, weights)
         # Under this, a column is constant up to the rounding of its own values.
-        rounding = 1e-7 if precision.holds(rows.dtype) else 1e-15
+        rounding = 1e-7 if precision.holds(values.dtype) else 1e-15
         still = deviations <= rounding * np.maximum(np.abs(means), 1e-30)
-        return cls(features, 1.0, tuple(means.tolist()), tuple(np.where(still, 1.0, deviations).tolist()))
+        return cls(values.shape[1], 1.0, tuple(means.tolist()), tuple(np.where(still, 1.0, deviations).tolist()))
 
     def __call__(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return float32 network input (N, D) from raw inputs with any leading batch shape.

@@ -145,7 +145,7 @@ def fit(
         plan = Plan(network, dataset, preprocessing, options, device_of(options), counts)
         if chosen is not None:
             return train_many(jobs_for(plan, chosen), folder, progress, on_event)
-        return _train(Unfinished(plan, Progress(), {}), folder, progress, on_event)
+        return train_plan(Unfinished(plan, Progress(), {}), folder, progress, on_event)
 
 
 def resume(
@@ -188,10 +188,11 @@ def resume(
     with held(folder), enough_memory():
         # Another process may have finished it meanwhile.
         run = finished(folder, network)
-        return run or _train(unfinished(folder, dataset, network, weights), folder, progress, on_event)
+        return run or train_plan(unfinished(folder, dataset, network, weights), folder, progress, on_event)
 
 
-def _train(begun: Unfinished, folder: Path | None, show: bool, on_event: Listener | None) -> Run:
+def train_plan(begun: Unfinished, folder: Path | None, show: bool, on_event: Listener | None) -> Run:
+    """Train from where a training stands, into a folder whose lock is held, and return the run; errors as ``fit``."""
     with listening({None: begun.plan}, show, on_event) as listeners, surroundings(begun.plan) as around:
         check_fit(begun.plan, fused=around.fused)
         return train(begun.plan, begun.progress, begun.tensors, folder, listeners, around)

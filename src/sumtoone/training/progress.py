@@ -17,6 +17,10 @@ _WIDE = 70
 Listener = Callable[[Mapping[str, Any]], None]
 
 
+class EnoughTrained(Exception):  # noqa: N818 - it is no error
+    """What a listener raises at the end of an epoch to have the training end there, as if no more had been asked for."""
+
+
 @contextmanager
 def listening(plans: Mapping[str | None, Plan], show: bool, on_event: Listener | None) -> Iterator[list[Listener]]:
     """Give who is told of the events of runs, by the names that these bear: a bar to be shown, and ``on_event``."""

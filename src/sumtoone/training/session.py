@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sumtoone.training.averaging import Average
 from sumtoone.training.checkpoints import Checkpoints, remove_checkpoints
 from sumtoone.training.engines import Engine, Steps
 from sumtoone.training.process import Surroundings
-from sumtoone.training.progress import Listener
+from sumtoone.training.progress import EnoughTrained, Listener
 from sumtoone.training.state import Plan, Progress, fingerprint_of, keep_best
 
 # An epoch of hours is saved in between; one of seconds is not slowed down.
@@ -59,11 +60,12 @@ def train(
             checkpoints.save(state, {**tensors, **average.state()})
 
         save()
-        while state.epoch < options.epochs and not _stops_early(state, options):
-            for _ in _epoch(engine, average, plan, state, listeners, save):
-                if around.interrupted():
-                    save()
-                    raise KeyboardInterrupt
+        with suppress(EnoughTrained):
+            while state.epoch < options.epochs and not _stops_early(state, options):
+                for _ in _epoch(engine, average, plan, state, listeners, save):
+                    if around.interrupted():
+                        save()
+                        raise KeyboardInterrupt
     finally:
         engine.finish()
     average.leave()
@@ -88,6 +90,26 @@ def train(
         run.write(folder)
         remove_checkpoints(folder)
     return run
+
+
+def one_epoch(
+    plan: Plan, epoch: int, tensors: Mapping[str, Tensor], around: Surroundings
+) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
+    """Go once over the training rows, in the order of ``epoch``; return what came of it, and the engine's state.
+
+    ``tensors`` are the state that the pass before returned, or nothing: the optimizer then begins anew. The rows may be
+    others than before.
+    """
+    engine, state = _engine(plan, around), Progress(epoch=epoch)
+    try:
+        if tensors:
+            engine.restore(tensors)
+        for _ in _epoch(engine, plan, state, (), lambda: None):
+            if around.interrupted():
+                raise KeyboardInterrupt
+    finally:
+        engine.finish()
+    return state.rows[-1], _finite(engine.state(), state, plan.options)
 
 
 def _engine(plan: Plan, around: Surroundings) -> Engine:

@@ -1,0 +1,65 @@
+"""Labels of any type: what a run calls them, and how a file gives them back as what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumtoone.data.names import checked_classes, is_text
+from sumtoone.errors import DataError
+
+# Longer numbers than float64 are none that JSON holds exactly.
+_WIDEST = 8
+
+
+def names_of(labels: NDArray[Any]) -> tuple[str, ...]:
+    """Return the names that a run has for sorted labels: their texts or, where one is no name, their numbers from 0.
+
+    >>> names_of(np.array([1.5, 2.0])), names_of(np.array(["", "b"]))
+    (('1.5', '2.0'), ('0', '1'))
+    """
+    try:
+        return checked_classes([str(label) for label in labels.tolist()])
+    except DataError:
+        return tuple(map(str, range(len(labels))))
+
+
+def described(labels: NDArray[Any]) -> dict[str, Any] | None:
+    """Return labels as plain values that give them back, type and all; None where such values cannot.
+
+    >>> described(np.array([True, False])), described(np.array(["2024-01-01"], "datetime64[D]"))
+    ({'dtype': '|b1', 'values': [True, False]}, None)
+    """
+    kind, values = labels.dtype.kind, labels.tolist()
+    whole = kind in "biu" or (kind == "f" and labels.dtype.itemsize <= _WIDEST) or (kind in "UO" and _are_texts(values))
+    return {"dtype": labels.dtype.str, "values": values} if whole else None
+
+
+def restored(document: Any, count: int) -> NDArray[Any]:
+    """Return the ``count`` labels that :func:`described` wrote; ``ValueError`` where the document is none.
+
+    >>> restored({"dtype": "<U3", "values": ["ant", "bee"]}, 2)
+    array(['ant', 'bee'], dtype='<U3')
+    """
+    if not isinstance(document, Mapping) or not isinstance(document.get("dtype"), str):
+        raise ValueError("no labels")
+    try:
+        dtype, values = np.dtype(document["dtype"]), document.get("values")
+        kinds: dict[str, tuple[type, ...]] = {"b": (bool,), "i": (int,), "u": (int,), "f": (float, int)}
+        if not isinstance(values, list) or not {*map(type, values)} <= {*kinds.get(dtype.kind, (str,))}:
+            raise ValueError("labels of another type than they say")
+        labels = np.array(values, dtype)
+    except (TypeError, OverflowError):
+        raise ValueError("labels of no type") from None
+    if described(labels) != {"dtype": document["dtype"], "values": values} or len({*values}) != len(values) or (
+        len(values) != count
+    ):
+        raise ValueError("labels that are not each a class")
+    return labels
+
+
+def _are_texts(values: list[Any]) -> bool:
+    return all(isinstance(value, str) and is_text(value) for value in values)
