@@ -6,31 +6,28 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import _check_sample_weight, validate_data
 from torch import Tensor
 
 from sumtoone.data import Preprocessing
-from sumtoone.errors import DataError, UsageError
-from sumtoone.estimator import keeping, labels, rows
+from sumtoone.errors import UsageError
+from sumtoone.estimator import labels, parameters, rows
+from sumtoone.estimator.answers import Answers
 from sumtoone.estimator.callbacks import Epochs
-from sumtoone.functional import log_softmax
 from sumtoone.history import History
-from sumtoone.language.lines import listed
+from sumtoone.language.display import quoted
 from sumtoone.memory import enough_memory
 from sumtoone.network import Network
 from sumtoone.options import TrainingOptions
-from sumtoone.runs import Run, open_run
+from sumtoone.runs import Run
 from sumtoone.specification import Specification
 from sumtoone.training import train_plan
 from sumtoone.training.checks import check_fit, checked_weights, row_weights
@@ -39,18 +36,16 @@ from sumtoone.training.resuming import Unfinished
 from sumtoone.training.session import one_epoch
 from sumtoone.training.state import Plan, Progress, device_of
 
-if TYPE_CHECKING:
-    from sumtoone.data import Dataset
-
 __all__ = ["Classifier"]
 
-# Epochs without a lower validation loss, for early_stopping=True: as many as scikit-learn's networks wait.
-_PATIENCE = 10
+# The epochs that suit thousands of rows; the steps and the epochs that fewer rows want.
+_EPOCHS, _STEPS, _MOST_EPOCHS = 12, 2_000, 200
+
 # Below this, float32 soon holds fewer digits of a probability, and then none.
 _SMALL = 1e-30
 
 
-class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Classifier(Answers, CallbackSupportMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A dense softmax classifier for scikit-learn: in pipelines, searches and cross-validation.
 
     The engines, the optimizers and their defaults are those of :func:`sumtoone.fit`, and what was fitted is a
@@ -62,7 +57,9 @@ class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):  # type:
         The sizes of the hidden layers; ``()`` is softmax regression.
     activation, dropout
         As :class:`sumtoone.Network` has them.
-    epochs, batch_size, optimizer, lr, momentum, nesterov, weight_decay, label_smoothing, schedule, engine, \
+    epochs
+        Passes over the training rows. None: 12, or more of few rows, as many as make 2,000 steps, but 200 at most.
+    batch_size, optimizer, lr, momentum, nesterov, weight_decay, label_smoothing, schedule, engine, \
 precision, threads, device
         As :class:`sumtoone.TrainingOptions` has them. ``momentum=None`` is sgd's 0.9.
     options
@@ -116,7 +113,7 @@ precision, threads, device
         activation: str = "relu",
         *,
         dropout: float = 0.0,
-        epochs: int = 12,
+        epochs: int | None = None,
         batch_size: int = 64,
         optimizer: str = "adamw",
         lr: float | None = None,
@@ -180,42 +177,25 @@ precision, threads, device
         TrainingError
             If the loss is no longer finite.
         """
-        options, seed = self._options(), self._seed()
+        options, seed = parameters.options_of(self), self._seed()
         before = self.run_ if self.warm_start and hasattr(self, "run_") else None
-        given_X, given_y = X, y
-        values, y = validate_data(self, X, y, dtype="numeric", reset=before is None)
-        values = _numbers(values)
-        check_classification_targets(y)
-        weights = None if sample_weight is None else _weights(sample_weight, values)
-        codes = self._first_codes(y) if before is None else self._codes(y)
-        names = labels.names_of(self.classes_)
-        options = options.changed(seed=seed, class_weight=self._class_weight(names))
-        train, held_out = self._parts(codes, options)
-        if weights is not None:
-            checked_weights(weights, len(codes))
-        if train is None:
-            train, weights = rows.in_order(values, codes, weights, options.batch_size)
-        elif weights is not None:
-            weights = weights[train]
+        values, targets = self._checked(X, y, before)
+        if before is None:
+            self.classes_, codes = labels.numbered(targets)
+        else:
+            codes = labels.numbers_among(targets, self.classes_)
+        given = rows.Given(values, codes, self._weights(sample_weight, values))
+        given = given.parted(options, self.validation_fraction).in_order(options.batch_size)
         with enough_memory():
-            step = self._step(values, train, weights) if before is None else before.preprocessing
-            inputs, rest = rows.prepared(values, train, step)
-            targets = torch.from_numpy(codes if train is None else codes[train])
-            judged = None
-            if held_out is not None:
-                judged = rows.prepared(values, held_out, step)[0], torch.from_numpy(codes[held_out])
-            data = rows.dataset_of((inputs, targets), judged, names, self._columns())
-            network = self._network(values.shape[1], seed, before)
-            plan = Plan(network, data, rest, options, device_of(options), row_weights(weights, data, options))
-            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-            listener = self._listener(plan, step, {"X": given_X, "y": given_y, "metadata": metadata})
+            plan, step = self._plan(given, options.changed(seed=seed, epochs=self._epochs(given)), before)
+            data = {"X": X, "y": y, "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
+            listener = self._listener(plan, step, data)
             run = train_plan(Unfinished(plan, Progress(), {}), None, bool(self.verbose), listener)
         self._keep(replace(run, preprocessing=step), {}, len(run.history))
-        self.validation_scores_ = list(run.history["validation_accuracy"]) if held_out is not None else None
+        judged = len(plan.dataset.validation)
+        self.validation_scores_ = list(run.history["validation_accuracy"]) if judged else None
         if listener is not None:
-            self._callback_fit_ctx.call_on_fit_task_end(
-                estimator=self, X=given_X, y=given_y, metadata=metadata, reconstruction_attributes={}
-            )
+            self._callback_fit_ctx.call_on_fit_task_end(estimator=self, **data, reconstruction_attributes={})
         return self
 
     def partial_fit(
@@ -240,26 +220,15 @@ precision, threads, device
         """
         before: Run | None = getattr(self, "run_", None)
         _check_partial_fit_first_call(self, classes)
-        _two_classes(self.classes_)
-        if self.class_weight == "balanced":
-            raise UsageError("classifier-balanced")
-        values, y = validate_data(self, X, y, dtype="numeric", reset=before is None)
-        values = _numbers(values)
-        check_classification_targets(y)
-        weights = None if sample_weight is None else _weights(sample_weight, values)
-        codes, names = self._codes(y), labels.names_of(self.classes_)
-        passes = 0 if before is None else self.n_iter_
-        seed = self._seed() if before is None else before.options.seed
-        options = self._options().changed(
-            seed=seed, class_weight=self._class_weight(names), schedule="constant", epochs=passes + 1,
-            early_stopping=None,
-        )  # fmt: skip
+        labels.check_classes(self.classes_)
+        if isinstance(self.class_weight, str):
+            raise UsageError("classifier-balanced", given=quoted(self.class_weight))
+        values, targets = self._checked(X, y, before)
+        given = rows.Given(values, labels.numbers_among(targets, self.classes_), self._weights(sample_weight, values))
+        passes, seed = (0, self._seed()) if before is None else (self.n_iter_, before.options.seed)
+        now = {"seed": seed, "schedule": "constant", "epochs": passes + 1, "early_stopping": None}
         with enough_memory():
-            step = self._step(values, None, weights) if before is None else before.preprocessing
-            network = self._network(values.shape[1], seed, before)
-            inputs, rest = rows.prepared(values, None, step)
-            data = rows.dataset_of((inputs, torch.from_numpy(codes)), None, names, self._columns())
-            plan = Plan(network, data, rest, options, device_of(options), row_weights(weights, data, options))
+            plan, step = self._plan(given, parameters.options_of(self).changed(**now), before)
             with surroundings(plan) as around:
                 check_fit(plan, fused=around.fused)
                 row, state = one_epoch(plan, passes, getattr(self, "_state", {}), around)
@@ -268,167 +237,50 @@ precision, threads, device
         self.validation_scores_ = None
         return self
 
-    # --- answers
-
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Return the probability of each class (N, K) for rows (N, D), in the order of ``classes_``."""
-        values = self._values(X)
-        return np.asarray(self.run_.probabilities_of(values).numpy())
-
-    def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Return the logarithms of :meth:`predict_proba`, which stay finite where a probability is too small."""
-        values = self._values(X)
-        probabilities = self.run_.probabilities_of(values)
-        small = probabilities < _SMALL
-        if not bool(small.any()):
-            return np.asarray(probabilities.log().numpy())
-        exact = log_softmax(self.run_.logits_of(values), dim=1)
-        return np.asarray(torch.where(small, exact, probabilities.log()).numpy())
-
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Return the logits (N, K); of two classes how much the second's exceeds the first's (N,)."""
-        logits = self._logits(X).numpy()
-        return np.asarray(logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits)
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """Return the label of the most probable class of each row (N,)."""
-        best = self._logits(X).numpy().argmax(axis=1)
-        return np.asarray(self.classes_[best])
-
-    def _logits(self, X: ArrayLike) -> Tensor:
-        values = self._values(X)
-        return self.run_.logits_of(values)
-
-    def _values(self, X: ArrayLike) -> Tensor:
-        if not hasattr(self, "run_"):
-            check_is_fitted(self)
-        return self.run_.preprocessing.rows(_numbers(validate_data(self, X, dtype="numeric", reset=False)))
-
-    # --- files
-
-    def save(self, path: str | Path) -> Path:
-        """Write the run's folder, with the labels in their own type and the parameters; nothing is pickled.
-
-        Raises
-        ------
-        UsageError
-            If the labels are no whole numbers, numbers, texts, or True and False: a file would not give them back.
-        RunError
-            If there is something at ``path`` already, or it cannot be written.
-        """
-        check_is_fitted(self)
-        if self.run_.estimator["labels"] is None:
-            raise UsageError("classifier-labels", given=self.classes_.dtype)
-        return self.run_.save(path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Return the classifier that :meth:`save` wrote; of any other run of a :class:`Network`, see :meth:`from_run`.
-
-        Raises
-        ------
-        RunError
-            As :func:`sumtoone.open_run`, or if what it keeps of a classifier is damaged.
-        """
-        return cls.from_run(open_run(path))
-
-    @classmethod
-    def from_run(cls, run: Run) -> Self:
-        """Return a fitted classifier of a run: one that a classifier saved, or :func:`sumtoone.fit` made.
-
-        The labels of the latter are the names of its classes.
-
-        Raises
-        ------
-        UsageError
-            If the run trained a module of your own, or labels that a file does not give back.
-        RunError
-            If what the run keeps of a classifier is damaged.
-        """
-        parameters, classes = keeping.parameters_of(run)
-        made = cls(**parameters)
-        made.classes_ = classes
-        made.n_features_in_ = run.preprocessing.features
-        if run.columns is not None:
-            made.feature_names_in_ = np.array(run.columns, object)
-        made.run_, made._state = run, {}
-        made.n_iter_, made.loss_curve_ = len(run.history), list(run.history["train_loss"])
-        made.validation_scores_ = list(run.history["validation_accuracy"]) if run.options.early_stopping else None
-        return made
-
     # --- parts of fitting
 
-    def _options(self) -> TrainingOptions:
-        """Return the options of training that the parameters are, but for the seed and the classes' weights."""
-        for name in ("standardize", "warm_start", "verbose"):
-            if not isinstance(getattr(self, name), bool | np.bool_ | int):
-                raise UsageError("choice", name=name, given=repr(getattr(self, name)), known="True, False", hint="True")
-        share = self.validation_fraction
-        if not isinstance(share, float | int | np.number) or not 0 < share < 1:
-            given = {"name": "validation_fraction", "given": repr(share)}
-            raise UsageError("number-range", **given, wanted="0 < x < 1", example=0.1)
-        given = {name: getattr(self, name) for name in keeping.OPTIONS}
-        if self.early_stopping is not None and self.early_stopping is not False:
-            given["early_stopping"] = _PATIENCE if self.early_stopping is True else self.early_stopping
-        if self.momentum is not None:
-            given["momentum"] = self.momentum
-        return TrainingOptions.of(**given, **keeping.further(self.options))
-
     def _seed(self) -> int:
-        if isinstance(self.random_state, Integral):
+        if isinstance(self.random_state, Integral | int):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
-    def _first_codes(self, y: NDArray[Any]) -> NDArray[np.int64]:
-        classes, codes = np.unique(y, return_inverse=True)
-        _two_classes(classes)
-        self.classes_ = classes
-        return codes.astype(np.int64, copy=False)
+    def _epochs(self, given: rows.Given) -> int:
+        """Return the epochs that were asked for, or enough for few rows."""
+        if self.epochs is not None:
+            return self.epochs
+        steps = -(-given.rows // self.batch_size)
+        return max(_EPOCHS, min(_MOST_EPOCHS, -(-_STEPS // steps)))
 
-    def _codes(self, y: NDArray[Any]) -> NDArray[np.int64]:
-        """Return the place of each label among the classes, which are there already."""
-        distinct, inverse = np.unique(y, return_inverse=True)
-        known = {label: place for place, label in enumerate(self.classes_.tolist())}
-        unknown = [label for label in distinct.tolist() if label not in known]
-        if unknown:
-            raise DataError("classifier-classes", given=listed(unknown), known=listed(self.classes_.tolist()))
-        return np.array([known[label] for label in distinct.tolist()], np.int64)[inverse]
+    def _checked(self, X: Any, y: Any, before: Run | None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the rows and their labels as arrays, in which scikit-learn finds nothing wrong."""
+        values, targets = validate_data(self, X, y, dtype="numeric", reset=before is None)
+        labels.check_targets(targets)
+        return rows.numbers(values), targets
 
-    def _class_weight(self, names: tuple[str, ...]) -> Any:
-        """Return the weights of classes by the names that the run has for them."""
-        given = self.class_weight
-        if not isinstance(given, Mapping):
-            return given
-        known = dict(zip(self.classes_.tolist(), names, strict=True))
-        unknown = [label for label in given if label not in known]
-        if unknown and len(given) - len(unknown) < len(known):
-            fields = {"given": listed(unknown), "known": listed(list(known))}
-            raise UsageError("training-class-unknown", **fields, hint=str(next(iter(known))))
-        return {known[label]: weight for label, weight in given.items() if label in known}
+    def _weights(self, given: ArrayLike | None, values: NDArray[Any]) -> rows.Weights | None:
+        if given is None:
+            return None
+        weights: rows.Weights = _check_sample_weight(given, values, dtype=np.float64, ensure_non_negative=True)
+        checked_weights(weights, len(values))
+        return weights
 
-    def _parts(
-        self, codes: NDArray[np.int64], options: TrainingOptions
-    ) -> tuple[NDArray[np.intp] | None, NDArray[np.intp] | None]:
-        """Return the rows to train on and those to judge by; None, None where all are trained on."""
-        if options.early_stopping is None:
-            return None, None
-        counts = np.bincount(codes)
-        held = int(np.ceil(self.validation_fraction * len(codes)))
-        alike = counts.min() > 1 and min(held, len(codes) - held) >= len(counts)
-        train, judged = train_test_split(
-            np.arange(len(codes)), test_size=self.validation_fraction, stratify=codes if alike else None,
-            random_state=options.seed % 2**32,
-        )  # fmt: skip
-        return np.sort(train), np.sort(judged)
-
-    def _step(self, values: NDArray[Any], train: Any, weights: Any) -> Preprocessing:
-        if not self.standardize:
-            return Preprocessing(values.shape[1])
-        return rows.step_for(values, train, weights)
+    def _plan(self, given: rows.Given, options: TrainingOptions, before: Run | None) -> tuple[Plan, Preprocessing]:
+        """Return the task, and the step from raw rows to the network, of which the task may have taken its part."""
+        names = labels.names_of(self.classes_)
+        options = options.changed(class_weight=labels.weights_by_name(self.class_weight, self.classes_, names))
+        if before is not None:
+            step = before.preprocessing
+        else:
+            step = given.step() if self.standardize else Preprocessing(given.features)
+        columns = tuple(map(str, getattr(self, "feature_names_in_", ())))
+        data, rest = given.dataset(step, names, columns if 0 < len(set(columns)) == len(columns) else None)
+        network = self._network(given.features, options.seed, before)
+        weights = row_weights(given.counts, data, options)
+        return Plan(network, data, rest, options, device_of(options), weights), step
 
     def _network(self, features: int, seed: int, before: Run | None) -> Network:
         """Return a new network, or a copy of the one of the run before."""
-        hidden = (self.hidden,) if isinstance(self.hidden, Integral) else tuple(self.hidden)
+        hidden = (int(self.hidden),) if isinstance(self.hidden, Integral | int) else tuple(self.hidden)
         sizes = (features, *hidden, len(self.classes_))
         described = Specification.parse(sizes, self.activation, self.dropout)
         if before is None:
@@ -438,10 +290,6 @@ precision, threads, device
             raise UsageError("classifier-warm", given=described, known=before.network.specification)
         return copy.deepcopy(before.network)
 
-    def _columns(self) -> tuple[str, ...] | None:
-        names = getattr(self, "feature_names_in_", None)
-        return None if names is None or len(set(names)) < len(names) else tuple(map(str, names))
-
     def _listener(self, plan: Plan, step: Preprocessing, data: Mapping[str, Any]) -> Epochs | None:
         context = self._init_callback_context(max_subtasks=plan.options.epochs)
         if not getattr(self, "_skl_callbacks", None):
@@ -449,13 +297,13 @@ precision, threads, device
         context.call_on_fit_task_begin(estimator=self, **data)
 
         def attributes(epoch: int) -> dict[str, Any]:
-            network = copy.deepcopy(plan.network).eval()
-            return {"run_": self._run(replace(plan, network=network), step, History()), "n_iter_": epoch}
+            now = replace(plan, network=copy.deepcopy(plan.network))
+            return {"run_": self._run(now, step, History()), "n_iter_": epoch}
 
         return Epochs(context, self, data, attributes)
 
     def _run(self, plan: Plan, step: Preprocessing, history: History) -> Run:
-        data: Dataset = plan.dataset
+        data = plan.dataset
         return Run(
             network=plan.network.eval(),
             preprocessing=step,
@@ -469,21 +317,5 @@ precision, threads, device
         )
 
     def _keep(self, run: Run, state: dict[str, Tensor], passes: int) -> None:
-        kept = keeping.document(self, run)
-        self.run_, self._state, self.n_iter_ = replace(run, estimator=kept), state, passes
-        self.loss_curve_ = list(run.history["train_loss"])
-
-
-def _numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers as such: what is true is 1."""
-    return values.astype(np.float32) if values.dtype.kind == "b" else values
-
-
-def _weights(given: ArrayLike, values: NDArray[Any]) -> NDArray[np.float64]:
-    checked: NDArray[np.float64] = _check_sample_weight(given, values, dtype=np.float64, ensure_non_negative=True)
-    return checked
-
-
-def _two_classes(classes: NDArray[Any]) -> None:
-    if len(classes) < 2:
-        raise DataError("classifier-one-class", given=listed(classes.tolist()))
+        self.run_, self._state = replace(run, estimator=parameters.document(self, run)), state
+        self.n_iter_, self.loss_curve_ = passes, list(run.history["train_loss"])

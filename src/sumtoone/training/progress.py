@@ -18,7 +18,7 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 
 class EnoughTrained(Exception):  # noqa: N818 - it is no error
-    """What a listener raises at the end of an epoch to have the training end there, as if no more had been asked for."""
+    """What a listener raises at the end of an epoch to end the training there, as if no more had been asked for."""
 
 
 @contextmanager

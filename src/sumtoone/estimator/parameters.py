@@ -1,4 +1,4 @@
-"""What a classifier keeps with its run, as plain values, and the way back from a run to its parameters."""
+"""The parameters of a classifier: as options of training, as what a run keeps, and the way back from a run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sumtoone.errors import RunError, UsageError
 from sumtoone.estimator.labels import described, restored
+from sumtoone.language.display import quoted
 from sumtoone.network import Network
 from sumtoone.options import TrainingOptions
 from sumtoone.specification import plain_number
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from sumtoone.estimator import Classifier
     from sumtoone.runs import Run
 
+# Epochs without a lower validation loss, for early_stopping=True: as many as scikit-learn's networks wait.
+_PATIENCE = 10
 # The parameters that are options of training as they stand.
 OPTIONS = (
     *("epochs", "batch_size", "optimizer", "lr", "nesterov", "weight_decay", "label_smoothing", "schedule"),
@@ -30,13 +33,44 @@ _BESIDES = ("momentum", "class_weight", "early_stopping", "seed")
 _OTHERS = ("early_stopping", "validation_fraction", "warm_start", "verbose", "standardize")
 
 
+def options_of(classifier: Classifier) -> TrainingOptions:
+    """Return the options of training that the parameters are, but for the seed and the weights of classes.
+
+    Raises
+    ------
+    UsageError
+        For what a parameter cannot be.
+    """
+    for name in ("standardize", "warm_start", "verbose"):
+        value = getattr(classifier, name)
+        if not isinstance(value, bool | np.bool_ | int):
+            raise UsageError("choice", name=name, given=quoted(value), known="True, False", hint=f"{name}=True")
+    share = classifier.validation_fraction
+    if not isinstance(share, float | int | np.number) or not 0 < share < 1:
+        fields: dict[str, Any] = {"name": "validation_fraction", "given": quoted(share)}
+        raise UsageError("number-range", **fields, wanted="0 < x < 1", example=0.1)
+    given = {name: getattr(classifier, name) for name in OPTIONS}
+    if given["epochs"] is None:
+        del given["epochs"]
+    patience = classifier.early_stopping
+    if patience is not None and patience is not False:
+        given["early_stopping"] = _PATIENCE if patience is True else patience
+    if classifier.momentum is not None:
+        given["momentum"] = classifier.momentum
+    options = TrainingOptions.of(**given, **further(classifier.options))
+    if options.snapshots:
+        # They are kept in a folder, which a classifier has only once it is saved.
+        raise UsageError("training-snapshots")
+    return options
+
+
 def document(classifier: Classifier, run: Run) -> dict[str, Any]:
     """Return the labels, None where a file cannot give them back, and the parameters as plain values.
 
     A random state that is no number is kept as the seed that it gave.
     """
     parameters: dict[str, Any] = {name: plain_number(getattr(classifier, name)) for name in (*OPTIONS, *_OTHERS)}
-    weights = run.options.class_weight
+    weights: Any = run.options.class_weight
     if isinstance(weights, tuple):
         weights = [[run.classes.index(name), weight] for name, weight in weights]
     return {
@@ -64,7 +98,7 @@ def further(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(options)
 
 
-def parameters_of(run: Run) -> tuple[dict[str, Any], NDArray[Any]]:
+def of_run(run: Run) -> tuple[dict[str, Any], NDArray[Any]]:
     """Return the parameters of the classifier that a run is of, or could be of, and its labels.
 
     Raises
