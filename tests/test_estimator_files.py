@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from torch import nn
@@ -15,6 +14,7 @@ from torch import nn
 import sumtoone as s1
 from sumtoone.errors import RunError, UsageError
 from sumtoone.estimator import labels
+from sumtoone.storage import json_from_bytes, json_to_bytes
 
 X, Y = load_iris(return_X_y=True)
 
@@ -65,7 +65,7 @@ def test_a_run_that_fit_made_becomes_a_classifier_that_goes_on(tmp_path: Path) -
     assert classifier.validation_scores_ == list(run.history["validation_accuracy"])
     classifier.set_params(options=None, class_weight=None).partial_fit(X, Y.astype(str))
     assert len(classifier.loss_curve_) == len(run.history) + 1
-    frame = s1.fit(s1.Network("4-3"), replace(data, train=replace(data.train, columns=tuple("abcd"))), epochs=1)
+    frame = s1.fit(s1.Network("4-3"), s1.Dataset.from_arrays(pd.DataFrame(X, columns=list("abcd")), Y), epochs=1)
     assert s1.Classifier.from_run(frame).feature_names_in_.tolist() == ["a", "b", "c", "d"]
     sgd = s1.fit(s1.Network("4-3"), data, epochs=1, optimizer="sgd", class_weight="balanced")
     assert (s1.Classifier.from_run(sgd).momentum, s1.Classifier.from_run(sgd).class_weight) == (0.9, "balanced")
@@ -103,16 +103,16 @@ KEPT = [
 @pytest.mark.parametrize("change", KEPT, ids=str)
 def test_what_is_damaged_is_told(tmp_path: Path, change: dict[str, Any]) -> None:
     folder = s1.Classifier((4,), epochs=1, random_state=0).fit(X, Y).save(tmp_path / "run")
-    document = json.loads((folder / "run.json").read_text())
+    document = json_from_bytes((folder / "run.json").read_bytes())
     part = document["estimator"]["parameters"] if "class_weight" in change else document["estimator"]
     part.update(change)
-    (folder / "run.json").write_text(json.dumps(document))
+    (folder / "run.json").write_bytes(json_to_bytes(document))
     with pytest.raises(RunError) as caught:
         s1.Classifier.load(folder)
     assert caught.value.code == "run-damaged"
-    assert caught.value.got.startswith("run.json: estimator: ")
+    assert str(caught.value.fields["given"]).startswith("run.json: estimator: ")
     document["estimator"] = []
-    (folder / "run.json").write_text(json.dumps(document))
+    (folder / "run.json").write_bytes(json_to_bytes(document))
     with pytest.raises(RunError) as caught:
         s1.open_run(folder)
     assert caught.value.code == "run-damaged"

@@ -125,7 +125,7 @@ def of_run(run: Run) -> tuple[dict[str, Any], NDArray[Any]]:
         kept = run.estimator.get("parameters")
         names = {*OPTIONS, *_OTHERS, "momentum", "options", "class_weight", "random_state"}
         if not isinstance(kept, Mapping) or set(kept) != names:
-            raise ValueError("parameters")
+            raise ValueError("no parameters")
         return {**shape, **kept, "class_weight": _class_weight(kept["class_weight"], labels)}, labels
     except ValueError as error:
         raise RunError("run-damaged", given=f"run.json: estimator: {error}") from None
