@@ -53,27 +53,27 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
 def ours(task: Task) -> Session:
     """``Network.probabilities``."""
     torch.set_num_threads(task.threads)
-    network, x_ND = Network(task.network).eval(), _rows(task)
-    return _session(task, lambda: lambda: network.probabilities(x_ND))
+    network, x_ND = Network(task.network).eval(), rows_for(task)
+    return session(task, lambda: lambda: network.probabilities(x_ND))
 
 
 def eager(task: Task) -> Session:
     """``nn.Sequential`` that ends in a softmax."""
     torch.set_num_threads(task.threads)
-    network, x_ND = nn.Sequential(*torch_network(task), nn.Softmax(dim=1)).eval(), _rows(task)
-    return _session(task, lambda: lambda: network(x_ND))
+    network, x_ND = nn.Sequential(*torch_network(task), nn.Softmax(dim=1)).eval(), rows_for(task)
+    return session(task, lambda: lambda: network(x_ND))
 
 
 def compiled(task: Task) -> Session:
     """The same under ``torch.compile``, for this very shape."""
     torch.set_num_threads(task.threads)
-    network, x_ND = nn.Sequential(*torch_network(task), nn.Softmax(dim=1)).eval(), _rows(task)
+    network, x_ND = nn.Sequential(*torch_network(task), nn.Softmax(dim=1)).eval(), rows_for(task)
 
     def build() -> Call:
         quick = torch.compile(network, dynamic=False)
         return lambda: quick(x_ND)
 
-    return _session(task, build)
+    return session(task, build)
 
 
 def onnx(task: Task) -> Session:
@@ -82,20 +82,20 @@ def onnx(task: Task) -> Session:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = task.threads
-    exported, x_ND = _exported(task), _rows(task).numpy()
+    exported, x_ND = _exported(task), rows_for(task).numpy()
 
     def build() -> Call:
         session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
         return lambda: session.run(None, {"x": x_ND})[0]
 
-    return _session(task, build)
+    return session(task, build)
 
 
 def openvino(task: Task) -> Session:
     """OpenVINO on the same graph, for this very shape, in float32; one request, used again and again."""
     from openvino import Core, Tensor
 
-    exported, x_ND = _exported(task), _rows(task).numpy()
+    exported, x_ND = _exported(task), rows_for(task).numpy()
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "f32",
@@ -115,30 +115,30 @@ def openvino(task: Task) -> Session:
 
         return call
 
-    return _session(task, build)
+    return session(task, build)
 
 
 def scikit_learn(task: Task) -> Session:
     """``MLPClassifier.predict_proba`` with our weights."""
     from sklearn.neural_network import MLPClassifier
 
-    start, x_ND = start_weights(task), _rows(task).numpy()
+    start, x_ND = start_weights(task), rows_for(task).numpy()
     widths, classes = [weight.shape[0] for weight, _ in start[:-1]], start[-1][0].shape[0]
     classifier = MLPClassifier(widths, task.activation, batch_size=classes)
     classifier.partial_fit(np.zeros((classes, x_ND.shape[1]), np.float32), np.arange(classes), classes=range(classes))
     classifier.coefs_ = [weight.T.numpy() for weight, _ in start]
     classifier.intercepts_ = [bias.numpy() for _, bias in start]
-    return _session(task, lambda: lambda: classifier.predict_proba(x_ND))
+    return session(task, lambda: lambda: classifier.predict_proba(x_ND))
 
 
 def numpy(task: Task) -> Session:
     """The same arithmetic in NumPy."""
-    return _session(task, lambda: _in_numpy(task, np.float32))
+    return session(task, lambda: _in_numpy(task, np.float32))
 
 
 def _in_numpy(task: Task, dtype: type[np.floating[Any]]) -> Call:
     layers = [(weight.numpy().T.astype(dtype), bias.numpy().astype(dtype)) for weight, bias in start_weights(task)]
-    x_ND = _rows(task).numpy().astype(dtype)
+    x_ND = rows_for(task).numpy().astype(dtype)
 
     def call() -> Any:
         values = x_ND
@@ -179,12 +179,13 @@ def _exported(task: Task) -> bytes:
     return content
 
 
-def _rows(task: Task) -> Tensor:
+def rows_for(task: Task) -> Tensor:
+    """Return the rows (N, 784) float32 whose probabilities are asked for."""
     assert task.rows is not None
     return torch.rand(task.rows, 784, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def _session(task: Task, build: Callable[[], Call]) -> Session:
+def session(task: Task, build: Callable[[], Call]) -> Session:
     """A turn is many calls; that of the warm-up counts what ``build`` compiles and one call, and then warms up."""
     assert task.rows is not None
     products = task.rows * sum(weight.numel() for weight, _ in start_weights(task))

@@ -95,6 +95,25 @@ def inference_table(record: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", _footer(record)])
 
 
+def estimator_table(record: Mapping[str, Any]) -> str:
+    """Return the table of the classifier: fitting, and single calls."""
+    lines = ["| | | seconds to fit | threads | times ours | test accuracy |", "|---|---|---|---|---|---|"]
+    for fit in record["fits"]:
+        for name, contender in fit.get("contenders", {}).items():
+            lines.append(
+                f"| {fit['network']}, {fit['rows']:,} rows of {fit['data']} | {name} | {_range(contender['seconds'])} "
+                f"| {contender['threads']} | {_range(contender['times'])} | {contender['judged']:.2%} |"
+            )
+    lines += ["", "| rows | `predict_proba` | µs | threads | times ours |", "|---|---|---|---|---|"]
+    for size in record["sizes"]:
+        for name, contender in size.get("contenders", {}).items():
+            lines.append(
+                f"| {size['rows']:,} | {name} | {contender['seconds']['median'] * 1e6:.1f} | {contender['threads']} "
+                f"| {_range(contender['times'])} |"
+            )
+    return "\n".join([*lines, "", _footer(record)])
+
+
 def _range(figures: Mapping[str, float] | None) -> str:
     return f"{figures['median']:.2f} ({_ends(figures)})" if figures else "–"
 
@@ -119,7 +138,7 @@ def _footer(record: Mapping[str, Any]) -> str:
 
 
 def _absent(record: Mapping[str, Any]) -> str:
-    parts = [record, *record.get("shapes", ()), *record.get("sizes", ())]
+    parts = [record, *(part for name in ("shapes", "fits", "sizes") for part in record.get(name, ()))]
     missing = {name: why for part in parts for name, why in part.get("missing", {}).items()}
     return "".join(f" Missing: {name} ({why})." for name, why in missing.items())
 
@@ -205,6 +224,7 @@ TABLES = {
     "accuracy": accuracy_table,
     "shapes": shapes_table,
     "inference": inference_table,
+    "estimator": estimator_table,
     "softmax": softmax_table,
     "judges": judge_tables.judges_table,
     "checking": judge_tables.checking_table,

@@ -321,7 +321,9 @@ def test_every_file_and_key_of_a_run_is_documented(tmp_path: Path) -> None:
     plain, module = tmp_path / "plain", tmp_path / "module"
     run = fit(Network("2-2"), data, epochs=1, out=plain)
     fit(torch.nn.Sequential(torch.nn.Linear(2, 2)), data, epochs=1, out=module)
-    documents = [json.loads((folder / "run.json").read_text()) for folder in (plain, module)]
+    classifier = tmp_path / "classifier"
+    sumtoone.Classifier((), epochs=1).fit(data.train.inputs.numpy(), data.train.labels.numpy()).save(classifier)
+    documents = [json.loads((folder / "run.json").read_text()) for folder in (plain, module, classifier)]
     page = _text("docs/runs.md")
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.M))
     assert set(rows) == {key for document in documents for key in document}

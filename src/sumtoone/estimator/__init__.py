@@ -103,7 +103,7 @@ precision, threads, device
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.model_selection import cross_val_score
     >>> x, y = load_iris(return_X_y=True)
-    >>> bool(cross_val_score(Classifier(hidden=(16,), epochs=40, random_state=0), x, y).mean() > 0.9)
+    >>> bool(cross_val_score(Classifier(hidden=(16,), random_state=0), x, y).mean() > 0.9)
     True
     """
 
