@@ -93,13 +93,15 @@ def test_the_report_in_words(run: Path, capsys: Captured) -> None:
 the test rows of pets.npz
 10 rows, 3 classes
 
-accuracy                            0.8000
-balanced accuracy                   0.6667
-macro F1                            0.6111
-negative log-likelihood (nats)     17.4673
-Brier score                         0.4000
-expected calibration error          0.2000
-share of the commonest class, cow   0.5000
+accuracy                                 0.8000   [0.4902, 0.9433]
+balanced accuracy                        0.6667
+macro F1                                 0.6111
+negative log-likelihood (nats)          17.4673  [0.0000, 43.6683]
+Brier score                              0.4000   [0.0000, 1.0000]
+expected calibration error               0.2000   [0.0000, 0.5000]
+expected calibration error, equal mass   0.2000   [0.0000, 0.5000]
+share of the commonest class, cow        0.5000
+in brackets: 95 % intervals, over other rows of the same kind
 
 class  precision  recall      F1  rows
 ant       1.0000  1.0000  1.0000     3
@@ -115,7 +117,7 @@ ant    3    .    .
 bee    .    .    2
 cow    .    .    5
 
-expected calibration error: over 15 bins of equal width, closed on the right
+expected calibration error: over 15 bins of equal width, closed on the right; and over 15 of equal mass
 """,
         "",
     )
@@ -136,7 +138,7 @@ def test_the_report_in_korean(run: Path, capsys: Captured) -> None:
         "bee    .    .    2\n"
         "cow    .    .    5\n"
         "\n"
-        "기대 보정 오차: 너비가 같고 오른쪽이 닫힌 구간 15개로 계산합니다\n"
+        "기대 보정 오차: 너비가 같고 오른쪽이 닫힌 구간 15개, 그리고 행 수가 같은 구간 15개로 계산합니다\n"
     )
 
 
@@ -157,7 +159,7 @@ def test_the_split_is_chosen(run: Path, pets: Path, capsys: Captured, split: str
 
 
 def test_quiet_prints_results_alone(run: Path, capsys: Captured) -> None:
-    assert said(capsys, "evaluate", run, "--quiet") == (0, "accuracy  0.8000\n", "")
+    assert said(capsys, "evaluate", run, "--quiet") == (0, "accuracy  0.8000  [0.4902, 0.9433]\n", "")
 
 
 def test_pictures(tmp_path: Path, run: Path, capsys: Captured) -> None:

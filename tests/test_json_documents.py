@@ -44,6 +44,7 @@ REPORT = {
     "nll": "number",
     "brier": "number",
     "ece": "number",
+    "ece_equal_mass": "number",
     "majority": {"class": "text", "share": "number"},
     "never_predicted": ["text"],
     "confusion": [["whole"]],
@@ -59,6 +60,7 @@ REPORT = {
         },
     ],
     "rows": "whole",
+    "intervals": {name: ["number"] for name in ("accuracy", "nll", "brier", "ece", "ece_equal_mass")},
 }
 JUDGED = {"data": "text", "split": "text", **REPORT}
 ERROR = {"code": "text", "message": "text", "expected": "text", "got": "text", "try": "text"}

@@ -25,7 +25,7 @@ from PIL import Image
 
 from sumtoone import plots
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UsageError
-from sumtoone.evaluation import Report, report_from
+from sumtoone.evaluation import Reliability, Report, report_from
 from sumtoone.language import entries, speaking
 from sumtoone.plots import canvas
 from sumtoone.plots.canvas import BLUE, VERMILION, drawing
@@ -405,8 +405,12 @@ def test_the_reliability_diagram_holds_the_bins() -> None:
     reliability = judged.reliability
     figure = plots.reliability_diagram(judged)
     upper, lower = figure.axes
-    right, gaps = upper.containers
+    right, gaps, whiskers = upper.containers
     filled = reliability.counts > 0
+    (stems,) = whiskers.lines[2]
+    ends = [tuple(stem[:, 1]) for stem in stems.get_segments()]
+    assert np.array(ends) == pytest.approx(np.array(reliability.intervals))
+    assert [note.get_text() for note in lower.texts] == [f"{count:,}" for count in reliability.counts[filled]]
     assert [bar.get_x() for bar in right] == pytest.approx(reliability.edges[:-1][filled])
     assert [bar.get_width() for bar in right] == pytest.approx([1 / 15] * filled.sum())
     assert [bar.get_height() for bar in right] == pytest.approx(reliability.accuracy[filled])
@@ -415,6 +419,12 @@ def test_the_reliability_diagram_holds_the_bins() -> None:
     assert [bar.get_height() for bar in lower.patches] == reliability.counts.tolist()
     assert upper.get_title() == f"Expected calibration error {judged.ece:.4f}"
     assert words(plots.reliability_diagram(reliability)) == words(figure)
+
+
+def test_bins_of_equal_mass_are_drawn_as_wide_as_they_are() -> None:
+    reliability = Reliability.of_equal_mass([0.5, 0.6, 0.9, 1.0], [False, True, True, True], bins=2)
+    upper, _ = plots.reliability_diagram(reliability).axes
+    assert [bar.get_width() for bar in upper.containers[0]] == pytest.approx([0.6, 0.4])
 
 
 # --- the lesson

@@ -10,6 +10,7 @@ import torch
 from lxml import html
 
 from sumtoone import Dataset, History, Network, Report, Run, evaluate, fit, load
+from sumtoone.evaluation import with_interval
 from sumtoone.language import LANGUAGES, speaking
 from test_training import make_dataset
 
@@ -117,7 +118,7 @@ def test_a_report_shows_its_scores_and_its_classes(run: Run) -> None:
     report = evaluate(run, make_dataset().test)
     assert repr(report) == (
         f"Report: {report.rows:,} rows, 3 classes\n"
-        f"  accuracy {report.accuracy:.2%}, macro F1 {report.macro_f1:.4f}\n"
+        f"  accuracy {with_interval(report.right, report.rows)}, macro F1 {report.macro_f1:.4f}\n"
         f"  negative log-likelihood {report.nll:.4f}, expected calibration error {report.ece:.4f}"
     )
     rows = _cells(report)[1]

@@ -48,7 +48,8 @@ def evaluate(
     report = judge(judged, dataset.test if which == "all" else getattr(dataset, which))
     voice.emit({"data": dataset.name, "split": which, **report.to_json()})
     voice.say(text(f"cli.evaluate.rows-{which}", data=dataset.name))
-    voice.result(f"{text('evaluation.accuracy')}  {report.accuracy:.4f}")
+    low, high = report.intervals["accuracy"]
+    voice.result(f"{text('evaluation.accuracy')}  {report.accuracy:.4f}  [{low:.4f}, {high:.4f}]")
     _say(voice, report)
     if plots is not None:
         _draw(voice, judged, report, plots)

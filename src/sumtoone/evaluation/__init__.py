@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sumtoone.evaluation.intervals import wilson, with_interval
 from sumtoone.evaluation.metrics import Predictor, evaluate, report_from
-from sumtoone.evaluation.report import MOST_CLASSES, ClassReport, Confusion, Reliability, Report
+from sumtoone.evaluation.reliability import Reliability
+from sumtoone.evaluation.report import MOST_CLASSES, ClassReport, Confusion, Report
 
 __all__ = [
     "MOST_CLASSES",
@@ -14,4 +16,6 @@ __all__ = [
     "Report",
     "evaluate",
     "report_from",
+    "wilson",
+    "with_interval",
 ]

@@ -14,16 +14,8 @@ from torch import Tensor
 
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
 from sumtoone.evaluation.checks import SUMMED, as_numbers, check_labels, check_probabilities, check_shapes
-from sumtoone.evaluation.report import (
-    BINS,
-    MOST_CLASSES,
-    MOST_CONFUSIONS,
-    ClassReport,
-    Confusion,
-    Reliability,
-    Report,
-    binned,
-)
+from sumtoone.evaluation.reliability import Outcomes, Reliability, binned, equal_widths
+from sumtoone.evaluation.report import MOST_CLASSES, MOST_CONFUSIONS, ClassReport, Confusion, Report
 from sumtoone.language import text
 from sumtoone.language.display import quoted
 from sumtoone.memory import enough_memory
@@ -130,8 +122,8 @@ def report_from(probabilities: Tensor | ArrayLike, labels: Tensor | ArrayLike, c
     are equally probable. For the negative log-likelihood a probability counts as at least 1.2e-38, the smallest
     normal float32, so that one row that was surely wrong costs 87.3 nats and not infinity. The calibration error
     sorts the probability of the predicted class into 15 bins of equal width, (0, 1/15], …, (14/15, 1], and weighs
-    each bin's |accuracy - mean confidence| by its share of the rows. Of more than 100 classes the report holds the
-    100 commonest confusions and no matrix.
+    each bin's |accuracy - mean confidence| by its share of the rows; a second one takes bins of equal mass. Of more
+    than 100 classes the report holds the 100 commonest confusions and no matrix.
 
     Shape: ``probabilities`` (N, K), rows summing to one within 1e-3; ``labels`` (N,), whole numbers from 0 to K - 1.
 
@@ -172,14 +164,16 @@ class _Tally:
     """What a report is made from, of as many rows as come, one block after another.
 
     Beside the counts of each class it holds a count for each pair of up to ``MOST_CLASSES`` classes, or four bytes for
-    each row: which class was taken for which.
+    each row: which class was taken for which; and 25 bytes for each row, which intervals are made from.
     """
 
     def __init__(self, classes: int, rows: int) -> None:
         self._classes, self._rows = classes, 0
         self._nll = self._brier = 0.0
         self._support, self._predicted, self._right = np.zeros((3, classes), np.int64)
-        self._bins = np.zeros((3, BINS))
+        self._edges = equal_widths()
+        self._bins = np.zeros((3, len(self._edges) - 1))
+        self._outcomes = Outcomes(np.empty(rows), np.empty(rows, np.bool_), np.empty(rows), np.empty(rows))
         whole = classes <= MOST_CLASSES
         self._confusion = np.zeros(classes * classes, np.int64) if whole else None
         # No more than 65,536 classes can be loaded, whose pairs 32 bits hold.
@@ -201,18 +195,22 @@ class _Tally:
         # A sum may exceed one by the tolerance; a confidence may not.
         confidence = block[every, predicted].clip(max=1.0)
         # The absolute value of a log of at most one, not its negation: perfection is 0.0 and not -0.0.
-        self._nll += float(np.abs(np.log(likelihood.clip(SMALLEST_PROBABILITY, 1.0))).sum())
+        nll = np.abs(np.log(likelihood.clip(SMALLEST_PROBABILITY, 1.0)))
+        self._nll += float(nll.sum())
         block[every, truth] -= 1.0
-        self._brier += float(np.einsum("nk,nk->", block, block))
+        brier = np.einsum("nk,nk->n", block, block)
+        self._brier += float(brier.sum())
         right = predicted == truth
+        here, kept = slice(self._rows, self._rows + len(truth)), self._outcomes
+        kept.confidence[here], kept.right[here], kept.nll[here], kept.brier[here] = confidence, right, nll, brier
         self._support += np.bincount(truth, minlength=classes)
         self._predicted += np.bincount(predicted, minlength=classes)
         self._right += np.bincount(truth[right], minlength=classes)
-        self._bins += binned(confidence, right)
+        self._bins += binned(confidence, right, self._edges)
         if self._confusion is not None:
             self._confusion += np.bincount(truth * classes + predicted, minlength=classes * classes)
         else:
-            self._pairs[self._rows : self._rows + len(truth)] = truth * classes + predicted
+            self._pairs[here] = truth * classes + predicted
         self._rows += len(truth)
 
     def report(self, classes: Sequence[str]) -> Report:
@@ -230,8 +228,9 @@ class _Tally:
                 for pair, count in self._commonest()
             ),
             per_class=tuple(map(ClassReport, names, *(each.tolist() for each in self._counts()))),
-            reliability=Reliability.from_sums(*self._bins),
+            reliability=Reliability.from_sums(self._edges, *self._bins),
             classes=names,
+            outcomes=self._outcomes,
         )
 
     def _counts(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

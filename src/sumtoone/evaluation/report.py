@@ -1,31 +1,30 @@
 """What an evaluation finds, as values: a report, its classes, its calibration.
 
-In shapes, N counts rows, K classes, B bins.
+In shapes, N counts rows, K classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sumtoone.evaluation.intervals import Interval, with_interval
+from sumtoone.evaluation.reliability import Outcomes, Reliability
 from sumtoone.language import html, text
 from sumtoone.language.display import printable
 from sumtoone.language.lines import aligned, listed
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-BINS = 15
 # Up to so many classes, each pair and each class is told; of more, the commonest confusions and the worst classes.
 MOST_CLASSES = 100
 MOST_CONFUSIONS = 100
 _SHOWN = 20
-_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece")
+_SCORES = ("accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece", "ece_equal_mass")
 # Half of a line of a terminal: the numbers beside it take the other.
 _LONGEST_NAME = 40
 
@@ -67,61 +66,6 @@ class Confusion:
     count: int
 
 
-def binned(confidence: NDArray[Any], correct: NDArray[Any], bins: int = BINS) -> NDArray[np.float64]:
-    """Return (3, B): how many confidences lie in each bin, their sum, and the number of those predicted right."""
-    edges = np.linspace(0.0, 1.0, bins + 1)
-    # side="left" closes bins on the right: a confidence equal to an edge belongs below it.
-    homes = np.searchsorted(edges, confidence, side="left") - 1
-    return np.stack([np.bincount(homes, weights=weights, minlength=bins) for weights in (None, confidence, correct)])
-
-
-@dataclass(frozen=True, eq=False)
-class Reliability:
-    """How often predictions made with about the same confidence are right.
-
-    Shape: ``edges`` (B + 1,), the others (B,).
-
-    Parameters
-    ----------
-    edges
-        Bin b holds the confidences in (edges[b], edges[b + 1]].
-    counts
-        The rows in each bin.
-    confidence, accuracy
-        Their mean confidence and the share of them predicted right; NaN where a bin is empty.
-    """
-
-    edges: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
-        """Sort confidences in (0, 1] and whether each prediction was right into bins of equal width.
-
-        >>> Reliability.of([0.8, 1.0, 0.4], [True, False, True], bins=2).counts.tolist()
-        [1, 2]
-        """
-        sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
-        return cls.from_sums(*binned(sure, right, bins))
-
-    @classmethod
-    def from_sums(
-        cls, counts: NDArray[np.float64], confidence: NDArray[np.float64], correct: NDArray[np.float64]
-    ) -> Reliability:
-        """Return what sums over the rows of each bin, as :func:`binned` gives them, come to."""
-        bins = len(counts)
-        means = [np.divide(each, counts, out=np.full(bins, np.nan), where=counts > 0) for each in (confidence, correct)]
-        return cls(np.linspace(0.0, 1.0, bins + 1), counts.astype(np.int64), *means)
-
-    @property
-    def ece(self) -> float:
-        """The expected calibration error: the mean over rows of their bin's |accuracy - confidence|, in [0, 1]."""
-        gaps = np.nan_to_num(np.abs(self.accuracy - self.confidence))
-        return float(gaps @ self.counts / self.counts.sum())
-
-
 @dataclass(frozen=True, eq=False)
 class Report:
     """What :func:`evaluate` found.
@@ -144,6 +88,8 @@ class Report:
         What the calibration error and its diagram are made from.
     classes
         The name of each class.
+    outcomes
+        What came of each row, for :attr:`intervals`.
     """
 
     accuracy: float
@@ -154,11 +100,32 @@ class Report:
     per_class: tuple[ClassReport, ...]
     reliability: Reliability
     classes: tuple[str, ...]
+    outcomes: Outcomes
 
     @property
     def ece(self) -> float:
-        """The expected calibration error over 15 bins, in [0, 1]."""
+        """The expected calibration error over 15 bins of equal width, in [0, 1]."""
         return self.reliability.ece
+
+    @cached_property
+    def ece_equal_mass(self) -> float:
+        """The expected calibration error over 15 bins with about as many rows each, in [0, 1]."""
+        return Reliability.of_equal_mass(self.outcomes.confidence, self.outcomes.right).ece
+
+    @cached_property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The 95 % intervals of ``accuracy`` (Wilson) and of ``nll``, ``brier`` and the two ``ece`` (bootstrap).
+
+        They tell how the numbers would vary over other rows of the same kind, with the network as it is. Each holds
+        the number itself, which a calibration error's percentiles alone may not: drawing rows again adds to it.
+        """
+        found = {name: (*ends, getattr(self, name)) for name, ends in self.outcomes.intervals().items()}
+        return {name: (min(values), max(values)) for name, values in found.items()}
+
+    @property
+    def right(self) -> int:
+        """The number of rows predicted right."""
+        return int(self.outcomes.right.sum())
 
     @property
     def rows(self) -> int:
@@ -213,6 +180,7 @@ class Report:
             "confusions": [vars(each) for each in self.confusions],
             "per_class": [_document(row) for row in self.per_class] if few else None,
             "rows": self.rows,
+            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
         }
 
     def __repr__(self) -> str:
@@ -223,18 +191,31 @@ class Report:
         return html.shown([*self._lines, *self.remarks, *heading], table[0], table[1:])
 
     def __str__(self) -> str:
-        scores = [(text(f"evaluation.{name}"), f"{getattr(self, name):.4f}") for name in _SCORES]
+        scores = [(text(f"evaluation.{name}"), f"{getattr(self, name):.4f}", self._ends(name)) for name in _SCORES]
         commonest = text("evaluation.majority", name=printable(self.commonest.name, _LONGEST_NAME))
-        scores.append((commonest, f"{self.majority:.4f}"))
+        scores.append((commonest, f"{self.majority:.4f}", ""))
         heading, per_class = self._classes
         judged = text("evaluation.judged", rows=self.rows, classes=len(self.classes))
         worst = [line for each in heading for line in (each, "")]
-        table = [judged, "", *aligned(scores), "", *worst, *aligned(per_class)]
+        table = [
+            judged,
+            "",
+            *(line.rstrip() for line in aligned(scores)),
+            text("evaluation.intervals"),
+            "",
+            *worst,
+            *aligned(per_class),
+        ]
         return "\n".join([*table, *([""] if self.remarks else []), *self.remarks])
+
+    def _ends(self, name: str) -> str:
+        ends = self.intervals.get(name)
+        return "" if ends is None else f"[{ends[0]:.4f}, {ends[1]:.4f}]"
 
     @property
     def _lines(self) -> list[str]:
-        scores = {name: getattr(self, name) for name in ("accuracy", "macro_f1", "nll", "ece")}
+        scores = {name: getattr(self, name) for name in ("macro_f1", "nll", "ece")}
+        scores["accuracy"] = with_interval(self.right, self.rows)
         judged = text("shown.report", rows=self.rows, classes=len(self.classes))
         return [judged, text("shown.scores", **scores), text("shown.calibration", **scores)]
 

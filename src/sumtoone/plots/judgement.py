@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from sumtoone.errors import DataError
-from sumtoone.evaluation.report import Reliability, Report
+from sumtoone.evaluation import Reliability, Report
 from sumtoone.language import text
 from sumtoone.plots.canvas import BLUE, GREY, VERMILION, drawing, readable
 
@@ -110,21 +110,28 @@ def _commonest(report: Report) -> Figure:
 def reliability_diagram(judged: Report | Reliability) -> Figure:
     """Draw how often predictions of each confidence are right, and below it how many of them there are.
 
+    The whiskers are Wilson's 95 % intervals: where one crosses the diagonal, luck alone may be the gap.
     Where the bars end on the diagonal, confidence can be taken at its word.
     """
     reliability = judged if isinstance(judged, Reliability) else judged.reliability
     filled = reliability.counts > 0
-    left, width = reliability.edges[:-1], float(reliability.edges[1])
+    left, width = reliability.edges[:-1], np.diff(reliability.edges)
     accuracy, confidence = reliability.accuracy[filled], reliability.confidence[filled]
     figure = Figure(figsize=(5.4, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.bar(
-        left[filled], accuracy, width, align="edge", color=BLUE, edgecolor="white", label=text("plots.share-right")
+        left[filled],
+        accuracy,
+        width[filled],
+        align="edge",
+        color=BLUE,
+        edgecolor="white",
+        label=text("plots.share-right"),
     )
     upper.bar(
         left[filled],
         confidence - accuracy,
-        width,
+        width[filled],
         accuracy,
         align="edge",
         facecolor="none",
@@ -133,16 +140,22 @@ def reliability_diagram(judged: Report | Reliability) -> Figure:
         linewidth=0.8,
         label=text("plots.gap"),
     )
+    ends = np.array(reliability.intervals).reshape(-1, 2).T
+    whiskers = np.abs(ends - accuracy)
+    middle = left[filled] + width[filled] / 2
+    upper.errorbar(middle, accuracy, whiskers, fmt="none", ecolor="black", capsize=2.5, label=text("plots.interval"))
     upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1.2, label=text("plots.calibrated"))
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel=text("plots.share-right"))
     upper.set_title(text("plots.reliability", ece=reliability.ece))
     upper.yaxis.set_major_formatter(PercentFormatter(1.0))
     # Beside no axes but above them both: bars of low confidence stand where a legend inside would lie.
-    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     lower.bar(left, reliability.counts, width, align="edge", color=GREY, edgecolor="white")
+    for place, count in zip(middle, reliability.counts[filled], strict=True):
+        lower.annotate(f"{count:,}", (place, count), (0, 1), textcoords="offset points", ha="center", fontsize=6)
     # Nearly all rows of a good network are in the last bin: on a plain scale the others would not show.
     lower.set_yscale("log")
-    lower.set_ylim(0.7, max(10.0, 2.0 * float(reliability.counts.max())))
+    lower.set_ylim(0.7, max(10.0, 4.0 * float(reliability.counts.max())))
     lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     lower.yaxis.set_minor_locator(NullLocator())
     lower.xaxis.set_major_formatter(PercentFormatter(1.0))
