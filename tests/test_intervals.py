@@ -55,10 +55,10 @@ def test_what_is_no_level_is_refused(level: object) -> None:
     with pytest.raises(UsageError) as raised:
         wilson(1, 2, level)  # type: ignore[arg-type]
     assert str(raised.value) == (
-        "A level lies between 0 and 1 [interval-level]\n"
-        "  expected: a number above 0 and below 1, such as 0.95\n"
+        "level must be a number of a certain range [number-range]\n"
+        "  expected: a finite number x, 0 < x < 1\n"
         f"  got: {level!r}\n"
-        "  try: leave the level out, or write 0.95"
+        "  try: level=0.95, or leave it out"
     )
 
 

@@ -17,6 +17,7 @@ from sumtoone.version import __version__
 # Public name -> the module it lives in. Names are promises; see docs/design.md.
 _HOMES = {
     "Classifier": "sumtoone.estimator",
+    "Calibration": "sumtoone.calibration",
     "Dataset": "sumtoone.data",
     "DataError": "sumtoone.errors",
     "DtypeError": "sumtoone.errors",
@@ -38,6 +39,7 @@ _HOMES = {
     "UnavailableError": "sumtoone.errors",
     "UsageError": "sumtoone.errors",
     "Verdict": "sumtoone.checking",
+    "calibrate": "sumtoone.calibration",
     "check": "sumtoone.checking",
     "cross_entropy": "sumtoone.functional",
     "evaluate": "sumtoone.evaluation",
@@ -55,6 +57,8 @@ _HOMES = {
 }
 
 if TYPE_CHECKING:
+    from sumtoone.calibration import Calibration as Calibration
+    from sumtoone.calibration import calibrate as calibrate
     from sumtoone.checking import Verdict as Verdict
     from sumtoone.checking import check as check
     from sumtoone.data import Dataset as Dataset

@@ -6,9 +6,10 @@ Whoever writes holds the lock ``.lock`` in it, which goes when the writer goes, 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,8 @@ from sumtoone.storage import json_from_bytes, read_regular
 MOST_JSON = 2**28
 
 _LOCK = ".lock"
+# Among the digests: no file, for it stands in run.json itself, but the run's answers depend on it.
+_CALIBRATION = "calibration"
 # What a writer that was killed in the middle of a file may leave: see storage.write_atomically.
 _PART = re.compile(r"\.(model\.safetensors|history\.jsonl|run\.json)\.[0-9a-f]{16}\.part")
 _SECONDS_FOR_ANOTHER = 10.0
@@ -163,7 +166,7 @@ def check_finished(folder: Path) -> None:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return the sha256 of each file of a finished run, by its name, as ``run.json`` has them.
+    """Return the sha256 of each file of a finished run, by its name, as ``run.json`` has them; and of its calibration.
 
     Raises
     ------
@@ -175,7 +178,19 @@ def digests(folder: Path) -> dict[str, str]:
     found = document.get("digests") if isinstance(document, dict) else None
     if not isinstance(found, dict):
         raise RunError("run-damaged", given=f"{folder / 'run.json'}: no digests")
-    return {name: str(digest) for name, digest in found.items()}
+    kept = {name: str(digest) for name, digest in found.items()}
+    if document.get("calibration") is not None:
+        kept[_CALIBRATION] = hashlib.sha256(json.dumps(document["calibration"], sort_keys=True).encode()).hexdigest()
+    return kept
+
+
+def fingerprint(digests: Mapping[str, str]) -> str:
+    """Return what tells the answers of one run from those of another, of its digests; empty of none.
+
+    It is the digest of its weights, and another one for each calibration of them.
+    """
+    weights, calibration = digests.get("model.safetensors", ""), digests.get(_CALIBRATION)
+    return weights if calibration is None else hashlib.sha256(f"{weights} {calibration}".encode()).hexdigest()
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> RunError:

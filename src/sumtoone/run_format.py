@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from sumtoone import snapshots
+from sumtoone.calibration import Calibration
 from sumtoone.data.names import checked_columns
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.description import check_keepable, describe, load_size, needed, restored, specification_of
@@ -58,7 +59,9 @@ def write(run: Run, folder: Path) -> None:
                 "image_shape": run.image_shape,
                 "columns": run.columns,
                 "handwriting": run.handwriting,
+                "splits": run.splits,
             },
+            "calibration": None if run.calibration is None else run.calibration.to_json(),
             "metrics": dict(run.metrics),
             **({"estimator": dict(run.estimator)} if run.estimator else {}),
             "environment": dict(run.environment),
@@ -76,6 +79,13 @@ def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
         with told(folder):
             write_atomically(folder / "run.json", json_to_bytes(document))
     return dict(document["metrics"])
+
+
+def write_calibration(folder: Path, calibration: Calibration) -> None:
+    """Put a calibration into the finished run in a folder whose lock is held, in place of one that is there."""
+    document = {**read_document(folder), "calibration": calibration.to_json()}
+    with told(folder):
+        write_atomically(folder / "run.json", json_to_bytes(document))
 
 
 def read(folder: Path, network: nn.Module | None) -> dict[str, Any]:
@@ -130,8 +140,8 @@ def _parts(folder: Path, document: Mapping[str, Any], network: nn.Module | None)
     handwriting = data["handwriting"] if document["format"] > 1 else _was_handwriting(data["source"])
     if not all(isinstance(text, str) for text in texts) or type(handwriting) is not bool:
         raise ValueError("data without a name")
-    # Runs of old have no such names.
-    columns = data.get("columns")
+    # Runs of old have none of these.
+    columns, calibration = data.get("columns"), document.get("calibration")
     return {
         "network": restored(document, tensors, network, preprocessing.features, str(folder)).eval(),
         "preprocessing": preprocessing,
@@ -145,10 +155,21 @@ def _parts(folder: Path, document: Mapping[str, Any], network: nn.Module | None)
         "image_shape": image_shape,
         "columns": None if columns is None else checked_columns(columns, preprocessing.features),
         "handwriting": handwriting,
+        "calibration": None if calibration is None else Calibration.from_json(calibration),
+        "splits": _splits(data.get("splits", {})),
         "metrics": metrics,
         "environment": measured_on,
         "estimator": kept,
     }
+
+
+def _splits(given: Any) -> dict[str, Any]:
+    """Return what is known of a run's splits: all three of them, or nothing."""
+    splits = {name: dict(given[name]) for name in ("train", "validation", "test")} if given else {}
+    for known in splits.values():
+        if type(known["rows"]) is not int or known["rows"] < 0 or not isinstance(known["digest"], str):
+            raise ValueError("splits without rows")
+    return splits
 
 
 def _was_handwriting(source: Any) -> bool:

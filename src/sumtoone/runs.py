@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from sumtoone import run_format
+from sumtoone.calibration import Calibration, check_sets
 from sumtoone.data import conversion
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.description import check_keepable, class_name
-from sumtoone.errors import ShapeError, UsageError
+from sumtoone.errors import RunError, ShapeError, UsageError
 from sumtoone.functional import softmax
 from sumtoone.history import History
 from sumtoone.language import html, text
@@ -23,6 +25,7 @@ from sumtoone.memory import enough_memory
 from sumtoone.network import Network, evaluating, forward_pass, input_kind
 from sumtoone.options import TrainingOptions
 from sumtoone.run_folder import as_path, new_folder
+from sumtoone.temperature import tempered
 from sumtoone.version import __version__
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ class Run:
     Parameters
     ----------
     network
-        Gives logits (N, K): a :class:`Network`, or a module of your own; left in evaluation mode.
+        Gives logits (N, K): a :class:`Network`, or a module of your own; left in evaluation mode, and as it was trained
+        also where the run is calibrated: :attr:`answering` is what answers.
     preprocessing
         Takes raw inputs to the network's.
     classes
@@ -58,6 +62,10 @@ class Run:
         Plain numbers measured when it was made, such as ``{"test": {"accuracy": 0.94, …}}``.
     estimator
         What a :class:`sumtoone.Classifier` keeps with its run, as plain values: its labels and its parameters.
+    calibration
+        What :func:`sumtoone.calibrate` found; None where nobody asked.
+    splits
+        How many rows the splits of its data had, and digests to know them by; empty for runs of old.
     """
 
     network: nn.Module
@@ -75,6 +83,8 @@ class Run:
     columns: tuple[str, ...] | None = None
     handwriting: bool = False
     estimator: Mapping[str, Any] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    splits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if type(self.network) is Network:
@@ -101,11 +111,28 @@ class Run:
             self.history.summary[1],
         ]
 
+    @property
+    def answering(self) -> nn.Module:
+        """What every answer comes from, here, on the page and in exported files: the network with its temperature.
+
+        Without a calibration it is :attr:`network` itself. Else it is made once, and what is done to the network later
+        does not change it.
+        """
+        return self.network if self.calibration is None else self._answering
+
+    @cached_property
+    def _answering(self) -> nn.Module:
+        return self.tempered(self.network)
+
+    def tempered(self, network: nn.Module) -> nn.Module:
+        """Return what answers with this run's temperature where ``network`` gives the logits, such as a snapshot."""
+        return network if self.calibration is None else tempered(network, self.calibration.temperature)
+
     def probabilities(self, inputs: Tensor | ArrayLike) -> Tensor:
         """Return probabilities (N, K), float32 on the CPU, for raw inputs as the data set holds them.
 
         On the CPU, the preprocessing, the network and the softmax are one pass through the compiled kernels, a few
-        rows at a time: to the bit what ``network.probabilities(preprocessing(inputs))`` gives, and promised as there.
+        rows at a time: to the bit what ``answering.probabilities(preprocessing(inputs))`` gives, and promised as there.
         The network answers as it does in evaluation mode and outside autocast, whatever the caller's own is.
 
         A frame's columns are brought into the order of :attr:`columns`; that of the labels is left out.
@@ -132,6 +159,39 @@ class Run:
         """Return the name of the most probable class of each row, the first of them if several are; errors as there."""
         return [self.classes[place] for place in self.probabilities(inputs).argmax(dim=1).tolist()]
 
+    def prediction_sets(self, inputs: Tensor | ArrayLike, coverage: float = 0.95, method: str = "lac") -> Tensor:
+        """Return which classes (N, K) are in the set of each row: the true one is, with a probability of ``coverage``.
+
+        That is exact for new rows of the same kind as the validation rows that the run was calibrated on, on average
+        over both. A set may be empty: a network that is right more often than that can say so of no class.
+
+        Parameters
+        ----------
+        coverage
+            Between 0 and 1. Where there were too few validation rows for it, every class is in every set.
+        method
+            ``"lac"``: the smallest sets on average. ``"aps"``: larger ones, whose size says how hard a row is; each
+            row draws by a hash of its values how far its last class counts.
+
+        Raises
+        ------
+        RunError
+            If the run is not calibrated.
+        UsageError
+            If there is no such coverage or method.
+
+        References
+        ----------
+        Sadinle, Lei and Wasserman 2019, arXiv:1609.00451; Romano, Sesia and Candès 2020, arXiv:2006.02544.
+        """
+        coverage = check_sets(coverage, method)
+        if self.calibration is None:
+            raise RunError("run-uncalibrated", given=self.name)
+        raw = replace(self, calibration=None)
+        with enough_memory():
+            rows = raw._rows(inputs)
+            return self.calibration.sets(rows, raw._computed(rows, probabilities=False), coverage, method)
+
     def probabilities_of(self, rows: Tensor) -> Tensor:
         """Return :meth:`probabilities` of some of what ``preprocessing.rows`` gave, which is looked at no more."""
         return self._computed(rows, probabilities=True)
@@ -149,20 +209,21 @@ class Run:
 
     def _computed(self, rows: Tensor, *, probabilities: bool) -> Tensor:
         with torch.inference_mode():
-            computed = forward_pass(self.network, *self.preprocessing.prepared(rows), softmax=probabilities)
+            network = self.answering
+            computed = forward_pass(network, *self.preprocessing.prepared(rows), softmax=probabilities)
             if computed is not None:
                 return computed
-            device, dtype = input_kind(self.network)
-            with evaluating(self.network), torch.autocast(device.type, enabled=False):
+            device, dtype = input_kind(network)
+            with evaluating(network), torch.autocast(device.type, enabled=False):
                 applied = self.preprocessing.applied
                 parts = (applied(part.to(device)).to(dtype) for part in rows.split(_ROWS_AT_ONCE))
                 return torch.cat([self._part(part, probabilities) for part in parts])
 
     def _part(self, x: Tensor, probabilities: bool) -> Tensor:
-        computed = forward_pass(self.network, x, softmax=probabilities)
+        computed = forward_pass(self.answering, x, softmax=probabilities)
         if computed is not None:
             return computed
-        logits: Tensor = self.network(x)
+        logits: Tensor = self.answering(x)
         return (softmax(logits, dim=-1) if probabilities else logits).float().cpu()
 
     def save(self, path: str | Path) -> Path:

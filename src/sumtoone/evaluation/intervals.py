@@ -57,7 +57,7 @@ def wilson(right: int, rows: int, level: float = LEVEL) -> Interval:
     if type(right) is not int or type(rows) is not int or not 0 <= right <= rows or not rows:
         raise UsageError("interval-counts", given=f"{quoted(right)}, {quoted(rows)}")
     if not is_number(level) or not 0 < level < 1:
-        raise UsageError("interval-level", given=quoted(level))
+        raise UsageError("number-range", name="level", given=quoted(level), wanted="0 < x < 1", example=LEVEL)
     z, share = NormalDist().inv_cdf(0.5 + level / 2), right / rows
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))

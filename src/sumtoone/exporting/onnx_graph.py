@@ -75,7 +75,7 @@ def model(run: Run) -> bytes:
     _needed()
     from onnx import TensorProto, checker, helper
 
-    network = run.network
+    network = run.answering
     assert isinstance(network, Network)
     graph = _Graph()
     logits = _layers(graph, network, _prepared(graph, run, network))

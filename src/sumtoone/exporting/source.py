@@ -39,7 +39,7 @@ def files(run: Run, style: str) -> dict[str, bytes]:
 
     The file's comments are in the language in force.
     """
-    network = run.network
+    network = run.answering
     assert isinstance(network, Network)
     names = _names(len(network.layers))
     tensors: dict[str, Tensor] = {

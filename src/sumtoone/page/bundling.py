@@ -43,7 +43,7 @@ def single_file(run: Run) -> bytes:
         If the page cannot compute the run's network itself: a module of one's own, one of more than five million
         weights, or one that is neither float32 nor float64.
     """
-    if not in_page(run.network):
+    if not in_page(run.answering):
         raise UsageError("page-module", name=run.name, given=type(run.network).__name__)
     described = model(run, None)
     shown = _pictures(run)
@@ -51,7 +51,7 @@ def single_file(run: Run) -> bytes:
     held = {
         "model": described,
         "samples": {"rows": shown},
-        "weights": base64.b64encode(weights(run.network)).decode(),
+        "weights": base64.b64encode(weights(run.answering)).decode(),
     }
     texts = assets()["texts.json"].body.decode()
     style, script = assets()["style.css"].body.decode(), bundle("app.js", assets())

@@ -58,27 +58,27 @@ def document(run: Run, folder: Path | None, name: str) -> Content | None:
         rows = samples(run)
         return Content(to_bytes({"rows": rows}), JSON) if rows else None
     if name == "weights.bin":
-        return Content(weights(run.network), "application/octet-stream") if in_page(run.network) else None
+        return Content(weights(run.answering), "application/octet-stream") if in_page(run.answering) else None
     found = _SNAPSHOT.fullmatch(name)
-    if found is None or folder is None or not in_page(run.network) or int(found[1]) not in _epochs(run, folder):
+    if found is None or folder is None or not in_page(run.answering) or int(found[1]) not in _epochs(run, folder):
         return None
     from sumtoone import snapshots
 
-    network = snapshots.network(run, folder, int(found[1]))
+    network = run.tempered(snapshots.network(run, folder, int(found[1])))
     return Content(weights(network), "application/octet-stream")
 
 
 def model(run: Run, folder: Path | None) -> dict[str, Any]:
     """Return the description of a run, as plain values."""
-    from sumtoone import run_folder, run_format
+    from sumtoone import run_folder
 
-    here = in_page(run.network)
-    described: Any = run.network.specification if here else None
+    here = in_page(run.answering)
+    described: Any = run.answering.specification if here else None
     preprocessing = run.preprocessing
     return {
         "name": run.name,
         # The page asks with it for the weights of this run, and not of another that took its folder.
-        "fingerprint": "" if folder is None else run_folder.digests(folder).get(run_format.WEIGHTS, ""),
+        "fingerprint": "" if folder is None else run_folder.fingerprint(run_folder.digests(folder)),
         "classes": run.classes,
         "features": preprocessing.features,
         "sizes": described.sizes if here else None,

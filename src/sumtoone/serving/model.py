@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sumtoone import run_folder, run_format
+from sumtoone import run_folder
 from sumtoone.data import conversion
 from sumtoone.errors import DataError, RunError, ShapeError
 from sumtoone.language.lines import listed
@@ -53,8 +53,8 @@ class Model:
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of the weights' file; empty where it is in no folder."""
-        return self.digests.get(run_format.WEIGHTS, "")
+        """What the page knows its answers by, of :func:`sumtoone.run_folder.fingerprint`; empty in no folder."""
+        return run_folder.fingerprint(self.digests)
 
     def is_in_folder(self) -> bool:
         """Whether the folder holds this run still, and not another one or none."""
@@ -91,7 +91,7 @@ class Model:
     @cached_property
     def compiled(self) -> bool:
         """Whether the compiled kernels may compute it: fast enough to do so in the event loop."""
-        return type(self.run.network) is Network
+        return type(self.run.answering) is Network
 
     @cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:

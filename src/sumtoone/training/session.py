@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sumtoone import snapshots
+from sumtoone.calibration import marks
 from sumtoone.description import describe_task
 from sumtoone.errors import TrainingError
 from sumtoone.history import History
@@ -84,6 +85,7 @@ def train(
         image_shape=dataset.image_shape,
         columns=dataset.columns,
         handwriting=dataset.handwriting,
+        splits=marks(dataset),
         environment=environment(around.threads),
     )
     if folder is not None:
