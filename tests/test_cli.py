@@ -17,7 +17,7 @@ from sumtoone import __version__
 from sumtoone.cli import main
 from sumtoone.language import entries, speaking, text
 
-VERBS = ["train", "evaluate", "predict", "explain", "data list", "data fetch", "data show"]
+VERBS = ["train", "evaluate", "calibrate", "predict", "explain", "data list", "data fetch", "data show"]
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +259,9 @@ def test_no_encoding_of_the_output_ends_a_command(tmp_path: Path, encoding: str,
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 @pytest.mark.parametrize("columns", [52, 80])
-@pytest.mark.parametrize("verb", ["", "train", "evaluate", "predict", "explain", "data", "data list", "data show"])
+@pytest.mark.parametrize(
+    "verb", ["", "train", "evaluate", "calibrate", "predict", "explain", "data", "data list", "data show"]
+)
 def test_help_fits_its_terminal(
     verb: str, columns: int, language: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from sumtoone.cli import app, main
 # As the documentation of main() lists them; 70 is a defect of ours.
 CODES = {0, 1, 2, 3, 4}
 NAMES = (
-    *(["train"], ["evaluate"], ["predict"], ["export"], ["explain"]),
+    *(["train"], ["evaluate"], ["calibrate"], ["predict"], ["export"], ["explain"]),
     *(["data", "list"], ["data", "fetch"], ["data", "show"], []),
 )
 
@@ -89,6 +89,7 @@ WHOLE = {
     (): [],
     ("train",): ["rows.csv", "--epochs", "1"],
     ("evaluate",): ["run", "rows.csv"],
+    ("calibrate",): ["run", "rows.csv"],
     ("predict",): ["run", "a.png"],
     ("export",): ["run", "--format", "pytorch"],
     ("explain",): ["a + a", "--shape", "a=2"],

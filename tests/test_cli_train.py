@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import warm
-from sumtoone import load, open_run
+from sumtoone import Run, load, open_run
 from sumtoone.cli import main
+from sumtoone.evaluation import with_interval
 
 COMMAND = [sys.executable, "-W", "error", "-m", "sumtoone"]
 
@@ -31,6 +32,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [",".join([*map(str, row), "abc"[label]]) for row, label in zip(rows.tolist(), labels, strict=True)]
     path.write_text("\n".join(["p,q,r,s,kind", *lines]) + "\n")
     return path
+
+
+def share(run: Run, accuracy: float) -> str:
+    """An accuracy on the run's validation rows, as it is said."""
+    rows = run.splits["validation"]["rows"]
+    return with_interval(round(accuracy * rows), rows)
 
 
 def test_json_tells_each_epoch_and_the_end(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,6 +62,7 @@ def test_json_tells_each_epoch_and_the_end(table: Path, tmp_path: Path, capsys: 
         "event": "done",
         "out": str(out),
         "test": None,
+        "calibration": None,
         "epochs": 3,
         "epoch": 3,
         "validation_accuracy": accuracies[-1],
@@ -64,8 +72,8 @@ def test_json_tells_each_epoch_and_the_end(table: Path, tmp_path: Path, capsys: 
     }
     assert shown.err == (
         "training 4-128-64-3 (relu) on 216 rows of clouds.csv\n"
-        f"validation accuracy {accuracies[-1]:.2%} after epoch 3 of 3, "
-        f"best {accuracies[best]:.2%} after epoch {best + 1}\n"
+        f"validation accuracy {share(run, accuracies[-1])} after epoch 3 of 3, "
+        f"best {share(run, accuracies[best])} after epoch {best + 1}\n"
         f"run: {out}\n"
     )
     assert run.classes == ("a", "b", "c")
@@ -82,8 +90,9 @@ def test_words_and_test_accuracy(table: Path, tmp_path: Path, capsys: pytest.Cap
     best = seen.index(max(seen)) + 1
     assert shown == (
         "training 4-128-64-3 (relu) on 216 rows of clouds.csv\n"
-        f"validation accuracy {last:.2%} after epoch 12 of 12, best {max(seen):.2%} after epoch {best}\n"
-        f"test accuracy {accuracy:.2%} on 60 rows\n"
+        f"validation accuracy {share(run, last)} after epoch 12 of 12, "
+        f"best {share(run, max(seen))} after epoch {best}\n"
+        f"test accuracy {with_interval(round(60 * accuracy), 60)} on 60 rows\n"
         f"pictures: {out / 'curves.png'} {out / 'confusion.png'}\n"
         f"run: {out}\n"
     )
@@ -115,7 +124,8 @@ def test_quiet_prints_results_alone(table: Path, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr() == (f"{tmp_path / 'r'}\n", "")
     assert main([*common, "--out", str(tmp_path / "s"), "--test"]) == 0
     accuracy = open_run(tmp_path / "s").metrics["test"]["accuracy"]
-    assert capsys.readouterr() == (f"test accuracy {accuracy:.2%} on 60 rows\n{tmp_path / 's'}\n", "")
+    said = f"test accuracy {with_interval(round(60 * accuracy), 60)} on 60 rows"
+    assert capsys.readouterr() == (f"{said}\n{tmp_path / 's'}\n", "")
 
 
 def test_early_stopping_tells_what_it_did(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +137,8 @@ def test_early_stopping_tells_what_it_did(table: Path, tmp_path: Path, capsys: p
     assert len(losses) == kept + 2 < 60
     assert capsys.readouterr().out.splitlines()[1:3] == [
         f"early stopping ended the training after epoch {len(losses)} of 60: no lower validation loss for 2 epochs",
-        f"validation accuracy {run.history['validation_accuracy'][kept - 1]:.2%} with the weights of epoch {kept}, "
+        f"validation accuracy {share(run, run.history['validation_accuracy'][kept - 1])} with the weights "
+        f"of epoch {kept}, "
         "which are kept",
     ]
     common[-1] = str(tmp_path / "s")

@@ -34,7 +34,14 @@ def test_help_and_version_import_nothing_heavy(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["train"], ["train", "--resume", "--out", "run"], ["evaluate", "run"], ["predict", "run", "a.png"]]
+    "words",
+    [
+        ["train"],
+        ["train", "--resume", "--out", "run"],
+        ["evaluate", "run"],
+        ["calibrate", "run"],
+        ["predict", "run", "a.png"],
+    ],
 )
 def test_the_first_word_is_said_before_anything_heavy_is_loaded(words: list[str]) -> None:
     code = (

@@ -21,6 +21,7 @@ DONE = {
     "event": "text",
     "out": "text",
     "test": "null",
+    "calibration": "null",
     "epochs": "whole",
     "epoch": "whole",
     "validation_accuracy": "number",
@@ -62,6 +63,18 @@ REPORT = {
     "rows": "whole",
     "intervals": {name: ["number"] for name in ("accuracy", "nll", "brier", "ece", "ece_equal_mass")},
 }
+CALIBRATED_SCORES = {
+    **dict.fromkeys(("nll", "ece", "ece_equal_mass"), "number"),
+    "intervals": {name: ["number"] for name in ("nll", "ece", "ece_equal_mass")},
+}
+CALIBRATION = {
+    "temperature": "number",
+    "found": "truth",
+    "rows": "whole",
+    "before": CALIBRATED_SCORES,
+    "after": CALIBRATED_SCORES,
+}
+PREDICTED = {"path": "text", "label": "text", "probabilities": {"0": "number", "1": "number"}}
 JUDGED = {"data": "text", "split": "text", **REPORT}
 ERROR = {"code": "text", "message": "text", "expected": "text", "got": "text", "try": "text"}
 BUILT_IN = {
@@ -160,6 +173,11 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
         0,
         [EPOCH, {**DONE, "test": REPORT}],
     ),
+    "train --calibrate": (
+        ["train", "images.npz", "--epochs", "1", "--calibrate", "--out", "new"],
+        0,
+        [EPOCH, {**DONE, "calibration": CALIBRATION}],
+    ),
     "train --plots": (
         ["train", "images.npz", "--epochs", "1", "--plots", "--out", "new"],
         0,
@@ -176,17 +194,26 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
     "train --resume": (["train", "--resume", "--out", "run"], 0, [DONE]),
     "evaluate": (["evaluate", "run"], 0, [JUDGED]),
     "evaluate DATA": (["evaluate", "run", "images.npz", "--split", "train", "--plots", "drawn"], 0, [JUDGED]),
-    "predict": (
-        ["predict", "run", "a.png", "a.png"],
+    "calibrate": (["calibrate", "calibrated"], 0, [{"run": "text", **CALIBRATION}]),
+    "calibrate by other data": (["calibrate", "run", "few.csv"], 3, [{"error": ERROR}]),
+    "predict": (["predict", "run", "a.png", "a.png"], 0, [PREDICTED] * 2),
+    "predict --sets": (
+        ["predict", "calibrated", "a.png", "--sets", "0.9"],
         0,
-        [{"path": "text", "label": "text", "probabilities": {"0": "number", "1": "number"}}] * 2,
+        [{**PREDICTED, "set": ["text"]}],
     ),
+    "predict --reject-below": (
+        ["predict", "run", "a.png", "--reject-below", "1"],
+        0,
+        [{**PREDICTED, "label": "null", "rejected": "truth"}],
+    ),
+    "predict --sets without a calibration": (["predict", "run", "a.png", "--sets", "0.9"], 3, [{"error": ERROR}]),
     "predict what is no image": (
         ["predict", "run", "none.png", "a.png"],
         3,
         [
             {"path": "text", "error": ERROR},
-            {"path": "text", "label": "text", "probabilities": {"0": "number", "1": "number"}},
+            PREDICTED,
         ],
     ),
     "export": (["export", "run", "--format", "onnx"], 0, [EXPORTED]),
@@ -262,6 +289,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "unknown.txt").write_text("ValueError: something else\n")
     (place / "few.csv").write_text("a,b,label\n" + "".join(rows[:4]))
     assert main(["train", str(place / "images.npz"), "--epochs", "1", "--out", str(place / "run"), "-q"]) == 0
+    words = ["train", str(place / "images.npz"), "--epochs", "1", "--out", str(place / "calibrated"), "--calibrate"]
+    assert main([*words, "-q"]) == 0
     return place
 
 
@@ -320,6 +349,7 @@ def test_the_documentation_describes_every_document() -> None:
         DONE,
         REPORT,
         JUDGED,
+        DOCUMENTS["calibrate"][2][0],
         DOCUMENTS["predict"][2][0],
         EXPORTED,
         READY,

@@ -16,8 +16,8 @@ from sumtoone.version import __version__
 
 # Public name -> the module it lives in. Names are promises; see docs/design.md.
 _HOMES = {
-    "Classifier": "sumtoone.estimator",
     "Calibration": "sumtoone.calibration",
+    "Classifier": "sumtoone.estimator",
     "Dataset": "sumtoone.data",
     "DataError": "sumtoone.errors",
     "DtypeError": "sumtoone.errors",

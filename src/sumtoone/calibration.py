@@ -179,13 +179,13 @@ def _blocks(rows: int, classes: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, rows, step)]
 
 
-def check_sets(coverage: object, method: object) -> float:
-    """Return the coverage as a number; :class:`UsageError` if it or the method is none."""
+def check_sets(coverage: object, method: object, names: tuple[str, str] = ("coverage", "method")) -> float:
+    """Return the coverage as a number; :class:`UsageError`, with these names, if it or the method is none."""
     coverage = plain_number(coverage)
     if not is_number(coverage) or not 0 < coverage < 1:  # type: ignore[operator]
-        raise UsageError("number-range", name="coverage", given=quoted(coverage), wanted="0 < x < 1", example=0.95)
+        raise UsageError("number-range", name=names[0], given=quoted(coverage), wanted="0 < x < 1", example=0.95)
     if method not in conformal.METHODS:
-        raise not_among("method", method, conformal.METHODS)
+        raise not_among(names[1], method, conformal.METHODS)
     return float(coverage)  # type: ignore[arg-type]
 
 

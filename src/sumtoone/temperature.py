@@ -99,6 +99,7 @@ def tempered(network: nn.Module, temperature: float) -> nn.Module:
     return Tempered(network, temperature).train(network.training) if folded is None else folded
 
 
+@torch.inference_mode(False)  # what is made for a first answer serves later for gradients, too
 def _folded(network: Network, temperature: float) -> Network | None:
     made, last = copy.deepcopy(network), f"layers.{len(network.layers) - 1}"
     for name in ("weight", "bias"):

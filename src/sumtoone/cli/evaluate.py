@@ -48,6 +48,9 @@ def evaluate(
     report = judge(judged, dataset.test if which == "all" else getattr(dataset, which))
     voice.emit({"data": dataset.name, "split": which, **report.to_json()})
     voice.say(text(f"cli.evaluate.rows-{which}", data=dataset.name))
+    if judged.calibration is not None:
+        temperature = f"{judged.calibration.temperature:.4f}"
+        voice.say(text("cli.evaluate.calibrated", temperature=temperature, rows=f"{judged.calibration.rows:,}"))
     low, high = report.intervals["accuracy"]
     voice.result(f"{text('evaluation.accuracy')}  {report.accuracy:.4f}  [{low:.4f}, {high:.4f}]")
     _say(voice, report)

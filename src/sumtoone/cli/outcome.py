@@ -81,6 +81,14 @@ def _moved_aside(folder: Path) -> Path:
     raise AssertionError("numbers do not end")
 
 
+def _share(accuracy: float, run: Run) -> str:
+    """Return an accuracy on validation rows, with its interval where the run knows how many they were."""
+    from sumtoone.evaluation import with_interval
+
+    rows = run.splits["validation"]["rows"] if run.splits else 0
+    return with_interval(round(accuracy * rows), rows) if rows else f"{accuracy:.2%}"
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a training: the numbers of the epoch whose weights the run holds, and of the best one."""
@@ -107,7 +115,13 @@ class Outcome:
         kept = last if patience is None else 1 + losses.index(min(losses))
         stopped = None if patience is None else last < epochs
         accuracy, most = accuracies[kept - 1], accuracies[best - 1]
-        shown = {"accuracy": f"{accuracy:.2%}", "best": f"{most:.2%}", "epoch": kept, "at": best, "epochs": epochs}
+        shown = {
+            "accuracy": _share(accuracy, run),
+            "best": _share(most, run),
+            "epoch": kept,
+            "at": best,
+            "epochs": epochs,
+        }
         words = [text("cli.train.validation" if stopped is None else "cli.train.validation-kept", **shown)]
         if stopped is not None:
             words.insert(0, text("cli.train.stopped" if stopped else "cli.train.not-stopped", **numbers))

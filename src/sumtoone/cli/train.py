@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sumtoone.cli.calibrate import check_validation, keep
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, module_in, option, warn
 from sumtoone.cli.outcome import Outcome, odd_columns, told
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
@@ -70,6 +71,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="cli.train.resume")] = False,
     test: Annotated[bool, typer.Option("--test", help="cli.train.test")] = False,
     plots: Annotated[bool, typer.Option("--plots", help="cli.train.plots")] = False,
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="cli.train.calibrate")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
     lang: Lang = None,
@@ -81,13 +83,15 @@ def train(
     if class_weight is not None:
         chosen["class_weight"] = _weights_of_classes(class_weight)
     voice = Voice(as_json, quiet)
-    task = _Task(data, label, network, activation, dropout, chosen, judged=test or plots)
+    task = _Task(data, label, network, activation, dropout, chosen, judged=test or plots, calibrated=calibrate)
     run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
     outcome = Outcome.of(run)
     voice.say("\n".join(outcome.words))
     try:
+        run, calibration = _calibrated(voice, run, folder) if calibrate else (run, None)
         report = _judge(voice, run, folder, plots) if test or plots else None
-        voice.emit({"event": "done", "out": str(folder), "test": report if test else None, **outcome.to_json()})
+        done = {"test": report if test else None, "calibration": calibration}
+        voice.emit({"event": "done", "out": str(folder), **done, **outcome.to_json()})
     finally:
         # Whatever became of the judgement, the run is there.
         voice.say(text("cli.train.done", out=folder))
@@ -106,6 +110,13 @@ class _Task:
     dropout: float | None
     chosen: dict[str, Any]
     judged: bool
+    calibrated: bool
+
+    @property
+    def again(self) -> list[str]:
+        """The words that a command to go on with this training needs beside its folder."""
+        module = [] if self.network is None or not names_file(self.network) else ["--network", self.network]
+        return [*module, *(["--calibrate"] if self.calibrated else [])]
 
 
 def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
@@ -126,6 +137,8 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     if task.judged and not len(dataset.test):
         what = {"split": "test", "data": dataset.name, "rows": len(dataset.train)}
         raise DataError("split-needed", name="--test, --plots", **what)
+    if task.calibrated:
+        check_validation(dataset, "--calibrate")
     described = sizes or f"{dataset.features}-128-64-{len(dataset.classes)}"
     if in_file:
         network = _from_file(voice, described, dataset, options)
@@ -137,8 +150,7 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     if options.early_stopping is not None and options.schedule == "one-cycle":
         begun += "\n" + text("cli.train.one-cycle")
     begun = "\n".join([begun, *odd_columns(dataset)])
-    again = [] if not in_file else ["--network", str(sizes)]
-    with nullcontext(out) if out is not None else _default_folder(dataset) as folder, told(folder, out, again):
+    with nullcontext(out) if out is not None else _default_folder(dataset) as folder, told(folder, out, task.again):
         run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice, begun))
     return run, folder
 
@@ -208,8 +220,7 @@ def _resume(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
 
     _check_kept(out, task)
     module = module_in(task.network) if task.network is not None and ".py" in task.network else None
-    again = [] if module is None else ["--network", str(task.network)]
-    with told(out, None, again):
+    with told(out, None, task.again):
         begun = text("cli.train.resume-start", out=out)
         return resume(out, network=module, progress=not voice.quiet, on_event=_listener(voice, begun)), out
 
@@ -222,6 +233,10 @@ def _check_kept(out: Path, task: _Task) -> None:
     kept = kept_task(out)
     if kept is None:
         return
+    if task.calibrated:
+        from sumtoone.data import load
+
+        check_validation(load(kept["data"], label=kept["label"]), "--calibrate")
     given = {**task.chosen, "data": task.data, "label": task.label, "activation": task.activation}
     given |= {"dropout": task.dropout, "network": task.network}
     if task.data is not None and task.data not in named.names():
@@ -255,15 +270,25 @@ def _listener(voice: Voice, begun: str) -> Any:
     return hear
 
 
+def _calibrated(voice: Voice, run: Run, folder: Path) -> tuple[Run, dict[str, Any]]:
+    """Calibrate the run on its validation rows, and keep what was found in its folder."""
+    from sumtoone.data import load
+    from sumtoone.run_folder import held
+
+    with held(folder, wait=True):
+        return keep(voice, run, load(run.data, label=run.label).validation, folder)
+
+
 def _judge(voice: Voice, run: Run, folder: Path, plots: bool) -> dict[str, Any]:
     """Evaluate on the test split, once; say the accuracy, keep the numbers with the run, draw the pictures."""
     from sumtoone.data import load
-    from sumtoone.evaluation import MOST_CLASSES, evaluate
+    from sumtoone.evaluation import MOST_CLASSES, evaluate, with_interval
 
     report = evaluate(run, load(run.data, label=run.label).test)
     document: dict[str, Any] = report.to_json()
     run.with_metrics(folder, {"test": report.to_json(most=MOST_CLASSES)})
-    said = text("cli.train.test-accuracy", accuracy=f"{report.accuracy:.2%}", rows=f"{report.rows:,}")
+    accuracy = with_interval(report.right, report.rows)
+    said = text("cli.train.test-accuracy", accuracy=accuracy, rows=f"{report.rows:,}")
     voice.say(said)
     voice.result(said)
     if not report.beats_chance:
