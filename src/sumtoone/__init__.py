@@ -18,6 +18,7 @@ from sumtoone.version import __version__
 _HOMES = {
     "Calibration": "sumtoone.calibration",
     "Classifier": "sumtoone.estimator",
+    "Comparison": "sumtoone.comparing",
     "Dataset": "sumtoone.data",
     "DataError": "sumtoone.errors",
     "DtypeError": "sumtoone.errors",
@@ -41,6 +42,7 @@ _HOMES = {
     "Verdict": "sumtoone.checking",
     "calibrate": "sumtoone.calibration",
     "check": "sumtoone.checking",
+    "compare": "sumtoone.comparing",
     "cross_entropy": "sumtoone.functional",
     "evaluate": "sumtoone.evaluation",
     "explain": "sumtoone.shapes",
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
     from sumtoone.calibration import calibrate as calibrate
     from sumtoone.checking import Verdict as Verdict
     from sumtoone.checking import check as check
+    from sumtoone.comparing import Comparison as Comparison
+    from sumtoone.comparing import compare as compare
     from sumtoone.data import Dataset as Dataset
     from sumtoone.data import Preprocessing as Preprocessing
     from sumtoone.data import Split as Split

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sumtoone.cli import calibrate, check, data, evaluate, explain, export, predict, serve, train
+from sumtoone.cli import calibrate, check, compare, data, evaluate, explain, export, predict, runs, serve, train
 from sumtoone.cli.common import Lang, VerbCommand, VerbGroup, Voice, every_letter, on_command_line, warn
 from sumtoone.errors import SumtooneError, UsageError
 from sumtoone.language import LANGUAGES, speak, text
@@ -41,6 +41,8 @@ app.command("train", cls=VerbCommand, help="cli.train.help")(train.train)
 app.command("evaluate", cls=VerbCommand, help="cli.evaluate.help")(evaluate.evaluate)
 app.command("calibrate", cls=VerbCommand, help="cli.calibrate.help")(calibrate.calibrate)
 app.command("predict", cls=VerbCommand, help="cli.predict.help")(predict.predict)
+app.command("compare", cls=VerbCommand, help="cli.compare.help")(compare.compare)
+app.command("runs", cls=VerbCommand, help="cli.runs.help")(runs.runs)
 app.command("export", cls=VerbCommand, help="cli.export.help")(export.export)
 app.command("serve", cls=VerbCommand, help="cli.serve.help")(serve.serve)
 app.command("check", cls=VerbCommand, help="cli.check.help")(check.check)

@@ -108,7 +108,7 @@ def save(figure: Figure, path: str | Path) -> Path:
     return target
 
 
-def readable(classes: Sequence[str]) -> list[str]:
+def readable(classes: Sequence[str], longest: int = _LONGEST_NAME) -> list[str]:
     """Return class names fit for a picture: long ones cut, ``#3`` for one that no font can draw, with a warning."""
     fonts = [font_manager.get_font(font_manager.findfont(family)) for family in mpl.rcParams["font.family"]]
     names, undrawable = [], []
@@ -117,7 +117,7 @@ def readable(classes: Sequence[str]) -> list[str]:
         if not name or not all(any(font.get_char_index(ord(letter)) for font in fonts) for letter in name):
             undrawable.append(f"#{number} = {given}")
             name = f"#{number}"
-        names.append(name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…")
+        names.append(name if len(name) <= longest else name[: longest - 1] + "…")
     if undrawable:
         _warn_once(text("plots.undrawable", names=listed(undrawable)))
     return names

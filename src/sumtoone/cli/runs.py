@@ -1,0 +1,65 @@
+"""``sumtoone runs``: what a folder of runs holds, without opening one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sumtoone.cli.common import AsJson, Lang, Quiet, Voice
+from sumtoone.language import text
+from sumtoone.language.display import printable
+from sumtoone.language.lines import aligned, cut
+
+if TYPE_CHECKING:
+    from sumtoone.comparing.listing import Listed
+
+_LONGEST = 40
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="cli.runs.folder")] = Path("runs"),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    lang: Lang = None,
+) -> None:
+    """List the runs in a folder."""
+    voice = Voice(as_json, quiet)
+    from sumtoone.comparing.listing import list_runs
+
+    found = list_runs(folder)
+    voice.emit({"folder": str(folder), "runs": [run.to_json() for run in found]})
+    for run in found:
+        voice.result(str(run.path))
+    if not found:
+        voice.say(text("cli.runs.none", folder=folder))
+        return
+    names = ("run", "state", "network", "data", "seed", "epochs", "accuracy", "seconds")
+    head = tuple(text(f"cli.runs.head-{name}") for name in names)
+    voice.say("\n".join(aligned([head, *(_cells(run, folder) for run in found)])))
+    for run in found:
+        if run.why is not None:
+            voice.say(text("cli.runs.why", path=run.path, why=run.why))
+
+
+def _cells(run: Listed, folder: Path) -> tuple[str, ...]:
+    inside = run.path.relative_to(folder)
+    name = str(inside) if inside.parts else run.path.resolve().name
+    network = f"{run.network} ({run.activation})" if run.activation else run.network
+    interval = run.interval
+    accuracy = "–" if run.accuracy is None else f"{run.accuracy:.2%}"
+    if interval is not None:
+        accuracy += f" [{interval.low:.2%}, {interval.high:.2%}]"
+    epochs = run.epochs if run.of in (None, run.epochs) else f"{'–' if run.epochs is None else run.epochs}/{run.of}"
+    return (
+        cut(printable(name), _LONGEST),
+        text(f"cli.runs.{run.state}"),
+        *(_shown(each) for each in (network, run.data, run.seed, epochs)),
+        accuracy,
+        "–" if run.seconds is None else f"{run.seconds:.1f}",
+    )
+
+
+def _shown(value: object) -> str:
+    return "–" if value is None else cut(printable(value), _LONGEST)
