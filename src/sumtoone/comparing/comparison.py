@@ -226,10 +226,10 @@ class Comparison:
 
     def _summary(self, contender: Contender) -> dict[str, Any]:
         reached = [epochs for epochs in self.reached(contender) if epochs is not None]
-        final = [accuracy for accuracy in self.final(contender) if not math.isnan(accuracy)]
+        final = [accuracy for accuracy in self.final(contender) if _known(accuracy, "accuracy")]
         known = len(reached) == len(self.seeds) and min(reached) > 1
         epochs = mean_interval(reached) if known else None
-        accuracy = mean_interval(final)
+        accuracy = mean_interval(final) if len(final) == len(self.seeds) else None
         seconds = [row["seconds"] for row in self._rows(contender) if not row["diverged"]]
         return {
             **contender.to_json(),
@@ -259,9 +259,11 @@ class Comparison:
 
         curves = []
         for contender in self.contenders:
-            found = band(self.curves(contender))
+            there, every = self.curves(contender), len(self.seeds)
+            name = contender.name if len(there) == every else f"{contender.name} ({len(there)}/{every})"
+            found = band(there)
             means, lows, highs = ([getattr(each, name) for each in found] for name in ("value", "low", "high"))
-            curves.append(Curve(contender.name, means, lows, highs))
+            curves.append(Curve(name, means, lows, highs))
         return comparison_curves(curves, reach=self.reach, seeds=len(self.seeds))
 
 

@@ -25,7 +25,7 @@ _LOCAL = ("ThreadingBackend", "LokyBackend", "MultiprocessingBackend", "Sequenti
 _EXTRAS = {"dask": "pip install 'sumtoone[dask]'", "ray": "pip install ray"}
 # So often in a row may workers die before a single training is over.
 _PATIENCE = 3
-_SECONDS_TO_ANSWER = 10
+_SECONDS_TO_ANSWER = 5
 
 
 @contextmanager

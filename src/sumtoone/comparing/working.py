@@ -37,6 +37,9 @@ from sumtoone.training.state import Plan, Progress, device_of
 
 # The one that makes a folder a run comes last.
 FILES = ("model.safetensors", "history.jsonl", "run.json")
+# Of hundreds of short trainings, most would spend longer on their checkpoints than on their steps.
+_SECONDS_BETWEEN_SAVES = 10.0
+_SECONDS_TO_LEAVE = 10.0
 # The rows as they travel: joblib hands large arrays on once, whatever else a task holds.
 Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
@@ -88,6 +91,7 @@ class Neighbours:
     def __init__(self, listener: Listener) -> None:
         self.stop = threading.Event()
         self._listener, self._changed, self._running = listener, threading.Condition(), 0
+        self._threads: set[threading.Thread] = set()
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Pass an event on, one at a time."""
@@ -96,9 +100,12 @@ class Neighbours:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Be waited for inside the block."""
+        """Be waited for inside the block; ``KeyboardInterrupt`` where it is over before it begins."""
         with self._changed:
+            if self.stop.is_set():
+                raise KeyboardInterrupt
             self._running += 1
+            self._threads.add(threading.current_thread())
         try:
             yield
         finally:
@@ -111,6 +118,9 @@ class Neighbours:
         self.stop.set()
         with self._changed:
             self._changed.wait_for(lambda: self._running == 0)
+        # A thread that still takes its tensors apart when the interpreter does so ends the process with an abort.
+        for thread in self._threads - {threading.current_thread()}:
+            thread.join(_SECONDS_TO_LEAVE)
 
 
 def arrays_of(dataset: Dataset) -> Arrays:
@@ -197,7 +207,7 @@ def _to_the_end(begun: Unfinished, folder: Path | None, listeners: list[Listener
     with surroundings(begun.plan) as around:
         either = replace(around, interrupted=lambda: around.interrupted() or stopped())
         try:
-            return train(begun.plan, begun.progress, begun.tensors, folder, listeners, either)
+            return train(begun.plan, begun.progress, begun.tensors, folder, listeners, either, _SECONDS_BETWEEN_SAVES)
         except TrainingError:
             # It diverges again whenever it is begun.
             if folder is not None:

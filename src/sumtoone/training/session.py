@@ -37,11 +37,14 @@ def train(
     folder: Path | None,
     listeners: Sequence[Listener],
     around: Surroundings,
+    apart: float = 0.0,
 ) -> Run:
     """Train from ``state`` to the end, saving into ``folder``, and return the run.
 
-    ``tensors`` are what an engine's ``state()`` gave: to go on as if nothing had happened.
+    ``tensors`` are what an engine's ``state()`` gave: to go on as if nothing had happened. Checkpoints are at least
+    ``apart`` seconds apart, unless Ctrl-C asks for one: a training of seconds is begun anew sooner than it is saved.
     """
+    saved = time.perf_counter()
     options, dataset = plan.options, plan.dataset
     checkpoints = None if folder is None else Checkpoints(folder, _task(plan))
     engine, average = _engine(plan, around), Average(plan)
@@ -50,8 +53,9 @@ def train(
             engine.restore(tensors)
             average.restore(tensors)
 
-        def save() -> None:
-            if folder is None or checkpoints is None:
+        def save(apart: float = apart) -> None:
+            nonlocal saved
+            if folder is None or checkpoints is None or time.perf_counter() - saved < apart:
                 return
             tensors = _finite(engine.state(), state, options)
             if options.snapshots and state.step == 0:
@@ -59,13 +63,14 @@ def train(
                 with average.in_network():
                     snapshots.write(folder, state.epoch, plan.network)
             checkpoints.save(state, {**tensors, **average.state()})
+            saved = time.perf_counter()
 
         save()
         with suppress(EnoughTrained):
             while state.epoch < options.epochs and not _stops_early(state, options):
                 for _ in _epoch(engine, average, plan, state, listeners, save):
                     if around.interrupted():
-                        save()
+                        save(0.0)
                         raise KeyboardInterrupt
     finally:
         engine.finish()
