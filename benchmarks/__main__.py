@@ -16,10 +16,10 @@ from pathlib import Path
 
 # In the order in which they are measured; each is a module here with a function ``measure(rounds, quick)``.
 SECTIONS = (
-    "epoch", "accuracy", "shapes", "inference", "estimator", "softmax", "judges", "checking", "notebooks", "leaks",
-    "serving",
+    "epoch", "accuracy", "compare", "shapes", "inference", "estimator", "softmax", "judges", "checking", "notebooks",
+    "leaks", "serving",
 )  # fmt: skip
-ON_MNIST = {"epoch", "accuracy", "shapes", "estimator"}
+ON_MNIST = {"epoch", "accuracy", "compare", "shapes", "estimator"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -74,7 +74,7 @@ def torch_network(task: Task) -> nn.Sequential:
             linear = nn.Linear(weight.shape[1], weight.shape[0])
             linear.weight.copy_(weight)
             linear.bias.copy_(bias)
-            layers += [linear, {"relu": nn.ReLU, "tanh": nn.Tanh}[task.activation]()]
+            layers += [linear, {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}[task.activation]()]
     return nn.Sequential(*layers[:-1])
 
 

@@ -64,6 +64,17 @@ def accuracy_table(record: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", f"Recipe: {record['recipe']}.", _footer(record)])
 
 
+def compare_table(record: Mapping[str, Any]) -> str:
+    """Return the table of many trainings."""
+    lines = ["| all trainings | seconds | threads | times ours | mean test accuracy |", "|---|---|---|---|---|"]
+    for name, contender in record.get("contenders", {}).items():
+        lines.append(
+            f"| {name} | {_range(contender['seconds'])} | {contender['threads']} | {_range(contender['times'])} "
+            f"| {contender['judged']:.2%} |"
+        )
+    return "\n".join([*lines, "", _footer(record)])
+
+
 def shapes_table(record: Mapping[str, Any]) -> str:
     """Return the table of the other networks and batches."""
     lines = [
@@ -222,6 +233,7 @@ def _with_deviation(figures: Mapping[str, float]) -> str:
 TABLES = {
     "epoch": epoch_table,
     "accuracy": accuracy_table,
+    "compare": compare_table,
     "shapes": shapes_table,
     "inference": inference_table,
     "estimator": estimator_table,

@@ -84,7 +84,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     with command(*LONG, "--epochs", 3000, "--out", tmp_path / "r", "--json") as process:
         # The lock of a run is there when it has begun.
         while len(list((tmp_path / "r").glob("*/.lock"))) < 2:
-            assert process.poll() is None
+            assert process.poll() is None, process.communicate()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert (process.returncode, out) == (130, "")

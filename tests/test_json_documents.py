@@ -118,6 +118,72 @@ CHECKED = {
     ],
     "counts": {"wrong-axis": "whole"},
 }
+INTERVAL = {"value": "number", "low": "number", "high": "number"}
+CONTENDER = {
+    "contender": "text",
+    "network": "text",
+    "activation": "text",
+    "optimizer": "text",
+    "lr": "number",
+    "batch_size": "whole",
+}
+TRAINED = {
+    "event": "text",
+    "key": "text",
+    **CONTENDER,
+    "seed": "whole",
+    "tuning": "truth",
+    "diverged": "truth",
+    "kept": "truth",
+    "validation_accuracy": "number",
+    "done": "whole",
+    "total": "whole",
+}
+COMPARED = {
+    "event": "text",
+    "data": "text",
+    "out": "text",
+    "seeds": ["whole"],
+    "reach": "number",
+    "contenders": [
+        {
+            **CONTENDER,
+            "tried": [],
+            "reached": "whole",
+            "early": "whole",
+            "epochs": "null",
+            "validation_accuracy": INTERVAL,
+            "seconds": "number",
+        },
+    ],
+    "statements": [
+        {
+            "kind": "text",
+            "contenders": ["text"],
+            "seeds": "whole",
+            "reach": "number",
+            "epochs": "whole",
+            "estimates": [INTERVAL],
+            "difference": "null",
+            "text": "text",
+        },
+    ],
+    "notes": [],
+}
+LISTED = {
+    "path": "text",
+    "state": "text",
+    "network": "text",
+    "activation": "text",
+    "data": "text",
+    "seed": "whole",
+    "epochs": "whole",
+    "of": "whole",
+    "validation_accuracy": "number",
+    "interval": ["number"],
+    "seconds": "number",
+    "why": "null",
+}
 # What a server says when it is ready; ``test_cli_serve`` holds it to that.
 READY = {"event": "text", "url": "text", "model": "text", "pid": "whole"}
 EXPORTED = {"written": "text", "format": "text", "bytes": "whole", "difference": "number"}
@@ -192,6 +258,12 @@ DOCUMENTS: dict[str, tuple[list[str], int, list[Any]]] = {
         ],
     ),
     "train --resume": (["train", "--resume", "--out", "run"], 0, [DONE]),
+    "compare": (
+        ["compare", "images.npz", "--activations", "relu", "--lrs", "0.01", "--seeds", "3", "--epochs", "1"],
+        0,
+        [TRAINED, TRAINED, TRAINED, COMPARED],
+    ),
+    "runs": (["runs", "run"], 0, [{"folder": "text", "runs": [LISTED]}]),
     "evaluate": (["evaluate", "run"], 0, [JUDGED]),
     "evaluate DATA": (["evaluate", "run", "images.npz", "--split", "train", "--plots", "drawn"], 0, [JUDGED]),
     "calibrate": (["calibrate", "calibrated"], 0, [{"run": "text", **CALIBRATION}]),
@@ -348,6 +420,9 @@ def test_the_documentation_describes_every_document() -> None:
         EPOCH,
         DONE,
         REPORT,
+        TRAINED,
+        COMPARED,
+        DOCUMENTS["runs"][2][0],
         JUDGED,
         DOCUMENTS["calibrate"][2][0],
         DOCUMENTS["predict"][2][0],
