@@ -352,7 +352,7 @@ def test_the_tables_are_made_from_the_records() -> None:
     assert list(map(tables.rendered, tables.PAGES)) == pages
     shown = [re.findall("^<!-- table: (.*) -->$", page, re.M) for page in pages]
     of_judging = ["judges", "notebooks", "checking", "leaks"]
-    of_training = ["softmax", "epoch", "accuracy", "compare", "shapes", "inference"]
+    of_training = ["softmax", "epoch", "accuracy", "compare", "shapes", "estimator", "inference"]
     assert shown == [["ratios"], ["ratios"], [*of_training, *of_judging, "serving", "ladder"]]
     assert tables.PICTURE.read_bytes().startswith(b"\x89PNG")
 

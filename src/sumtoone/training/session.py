@@ -111,7 +111,7 @@ def one_epoch(
     try:
         if tensors:
             engine.restore(tensors)
-        for _ in _epoch(engine, plan, state, (), lambda: None):
+        for _ in _epoch(engine, Average(plan), plan, state, (), lambda: None):
             if around.interrupted():
                 raise KeyboardInterrupt
     finally:
