@@ -46,23 +46,43 @@ class Recipe:
         return ", ".join(parts + [f"{name} {value}".strip() for name, value in extra.items() if value])
 
 
-_SMALL = TrainingOptions(epochs=40, batch_size=256, lr=0.01, weight_decay=0.3, label_smoothing=0.1)
+# 98.7 % of the validation digits, and as many without averages.
+_SMALL = TrainingOptions(epochs=30, batch_size=128, lr=0.005, weight_decay=0.3, label_smoothing=0.05, averaging=0.05)
+_SIGMOID = TrainingOptions(epochs=30, batch_size=128, lr=0.01, weight_decay=0.05)
+# After 20 epochs 99.0 % of the validation digits; up to 0.0007 in batches of 128 with dropout 0.4 it was 98.8 %.
 _WIDE = TrainingOptions(
-    epochs=40, batch_size=256, lr=0.002, weight_decay=0.1, label_smoothing=0.05, averaging=0.05, precision="bfloat16"
+    epochs=40,
+    batch_size=256,
+    lr=0.002,
+    weight_decay=0.1,
+    label_smoothing=0.05,
+    averaging=0.05,
+    precision="bfloat16",
 )
-_DIGITS = "shift=1,rotation=10,scaling=0.15,shear=0.1,elastic=1,smoothness=4"
+_CLOTHING = replace(_WIDE, label_smoothing=0.1, averaging=0.1)
+# New digits in every epoch want many epochs and a lower rate, and neither dropout nor much smoothing.
+_DEFORMED = replace(_WIDE, epochs=120, lr=0.001, label_smoothing=0.03)
+_DIGITS = "shift=1,rotation=10,scaling=0.12,shear=0.1,elastic=1,smoothness=5"
+# Clothes are photographed upright and fill the picture.
 _CLOTHES = "shift=1,rotation=3,scaling=0.05,elastic=0.3,smoothness=4"
-_DEFORMED = replace(_WIDE, epochs=120, deformation=_DIGITS)
 
+_LESSON, _ONE, _TWO = "784-128-64-10", "784-256-10", "784-1024-1024-10"
 RUNGS = (
-    Recipe("mnist-lesson", "mnist", "784-128-64-10", _SMALL, why="the lesson's network"),
-    Recipe("mnist-sigmoid", "mnist", "784-256-10", _SMALL, activation="sigmoid", why="one hidden layer, as of old"),
-    Recipe("mnist-dense", "mnist", "784-1024-1024-10", _WIDE, dropout=0.3, why="the digits as they are"),
-    Recipe("mnist-deformed", "mnist", "784-1024-1024-10", _DEFORMED, why="new digits in every epoch"),
-    Recipe("fashion-lesson", "fashion-mnist", "784-128-64-10", _SMALL, why="the lesson's network"),
-    Recipe("fashion-sigmoid", "fashion-mnist", "784-256-10", _SMALL, activation="sigmoid", why="one hidden layer"),
-    Recipe("fashion-dense", "fashion-mnist", "784-1024-1024-10", _WIDE, dropout=0.3, why="the pictures as they are"),
-    Recipe("fashion-deformed", "fashion-mnist", "784-1024-1024-10", replace(_DEFORMED, deformation=_CLOTHES), why=""),
+    Recipe("mnist-lesson", "mnist", _LESSON, _SMALL, why="the lesson's network"),
+    Recipe("mnist-sigmoid", "mnist", _ONE, _SIGMOID, "sigmoid", why="one hidden layer, as of old"),
+    Recipe("mnist-dense", "mnist", _TWO, _WIDE, dropout=0.3, why="the digits as they are"),
+    Recipe("mnist-deformed", "mnist", _TWO, replace(_DEFORMED, deformation=_DIGITS), why="new digits in every epoch"),
+    Recipe("fashion-lesson", "fashion-mnist", _LESSON, _SMALL, why="the lesson's network"),
+    Recipe("fashion-sigmoid", "fashion-mnist", _ONE, _SIGMOID, "sigmoid", why="one hidden layer, as of old"),
+    Recipe("fashion-dense", "fashion-mnist", _TWO, _CLOTHING, dropout=0.4, why="the pictures as they are"),
+    Recipe(
+        "fashion-deformed",
+        "fashion-mnist",
+        _TWO,
+        replace(_CLOTHING, deformation=_CLOTHES),
+        dropout=0.2,
+        why="new pictures in every epoch",
+    ),
 )
 
 
