@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -79,7 +80,6 @@ def test_kill_9_loses_no_finished_run_and_does_none_twice(tmp_path: Path) -> Non
 
 
 @posix
-@pytest.mark.measured
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     with command(*LONG, "--epochs", 3000, "--out", tmp_path / "r", "--json") as process:
         # The lock of a run is there when it has begun.
@@ -90,6 +90,23 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert (process.returncode, out) == (130, "")
     assert err == f"What is trained is kept in {tmp_path / 'r'}; the same command goes on from there.\ninterrupted\n"
     assert [run.state for run in listing.list_runs(tmp_path / "r")] == ["unfinished", "unfinished"]
+
+
+def test_who_is_interrupted_ends_those_beside_it_and_keeps_what_they_have(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"networks": ["12-8-3", "12-64-64-3"], "lrs": 0.01, "seeds": 2, "batch_sizes": 4}
+    threads = threading.active_count()
+
+    def stop(event: Mapping[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare(DATASET, out=tmp_path, workers=2, epochs=200, on_event=stop, **given)
+    states = [run.state for run in listing.list_runs(tmp_path)]
+    assert "finished" in states
+    assert set(states) <= {"finished", "unfinished"}
+    assert len(states) < 12
+    assert threading.active_count() <= threads
+    assert not list(tmp_path.glob("**/.lock"))
 
 
 def test_what_was_interrupted_goes_on_to_the_same_bits(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def compare(
     Examples
     --------
     >>> import sumtoone as s1
-    >>> found = s1.compare(s1.load("digits"), activations=["relu", "tanh"], lrs=0.005, seeds=3, epochs=2, reach=0.8)
+    >>> found = s1.compare(s1.load("digits"), activations=["relu", "tanh"], lrs=0.005, seeds=3, epochs=4, reach=0.91)
     >>> [statement.kind for statement in found.statements]
     ['epochs', 'accuracy']
     >>> len(found.rows), found.rows[0]["contender"], found.rows[0]["seed"]
