@@ -361,6 +361,9 @@ def test_a_part_that_is_refused() -> None:
         "  got: 'balanced'\n"
         "  try: class_weight=dict(zip(classes, compute_class_weight('balanced', classes=classes, y=y)))"
     )
+    with pytest.raises(UsageError) as averaged:
+        small(options={"averaging": 0.1}).partial_fit(X, Y, classes=[0, 1, 2])
+    assert (averaged.value.code, averaged.value.got) == ("classifier-averaging", "0.1")
     with pytest.raises(DataError) as one:
         small().partial_fit(X, Y, classes=[0])
     assert one.value.code == "classifier-one-class"

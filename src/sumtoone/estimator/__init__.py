@@ -228,7 +228,10 @@ precision, threads, device
         passes, seed = (0, self._seed()) if before is None else (self.n_iter_, before.options.seed)
         now = {"seed": seed, "schedule": "constant", "epochs": passes + 1, "early_stopping": None}
         with enough_memory():
-            plan, step = self._plan(given, parameters.options_of(self).changed(**now), before)
+            options = parameters.options_of(self)
+            if options.averaging is not None:
+                raise UsageError("classifier-averaging", given=options.averaging)
+            plan, step = self._plan(given, options.changed(**now), before)
             with surroundings(plan) as around:
                 check_fit(plan, fused=around.fused)
                 row, state = one_epoch(plan, passes, getattr(self, "_state", {}), around)
