@@ -255,6 +255,26 @@ def test_weights_of_classes_go_by_name_and_with_the_run(
     assert "A run goes on with its own options [resume-options]" in capsys.readouterr().err
 
 
+def test_a_column_of_weights_goes_with_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"{row % 7 + row % 3},{row % 4},{'xyz'[row % 3]}" for row in range(60)]
+    table, out = tmp_path / "rows.csv", str(tmp_path / "run")
+    table.write_text("\n".join(["a,count,label", *lines]) + "\n")
+    asked = ["train", str(table), "--weight", "count", "--epochs", "2", "--out", out]
+    assert main([*asked, "--test", "--json"]) == 0
+    tested = json.loads(capsys.readouterr().out.splitlines()[-1])["test"]
+    assert (open_run(out).weight, open_run(out).columns) == ("count", ("a",))
+    assert main(["evaluate", out, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == tested["accuracy"]
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(["a,label", *(f"{row % 5},{'xyz'[row % 3]}" for row in range(60))]) + "\n")
+    assert main(["evaluate", out, str(other), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 60
+    assert main(["train", "--resume", "--out", out, "--weight", "a"]) == 2
+    assert "--weight a; the run has count" in capsys.readouterr().err
+    assert main([*asked[:3], "counts", "--out", str(tmp_path / "none")]) == 3
+    assert "[data-weight]" in capsys.readouterr().err
+
+
 def test_the_seed_decides_the_start_weights_too(table: Path, tmp_path: Path) -> None:
     common = ["train", str(table), "--label", "kind", "--epochs", "1", "-q", "--threads", "1"]
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):

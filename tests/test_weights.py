@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 from torch.nn import functional as F
 
 from engines import OPTIMIZERS, epoch_of, make_dataset, make_plan, weights
-from sumtoone import Network, Split, TrainingOptions, fit, resume
-from sumtoone.errors import DataError, RunError, UsageError
+from sumtoone import Network, Split, TrainingOptions, fit, load, open_run, resume
+from sumtoone.errors import DataError, DtypeError, RunError, UsageError
 from sumtoone.native import kernels
 from sumtoone.training.engines import Engine
 from sumtoone.training.fused import FusedEngine
@@ -232,3 +233,70 @@ def test_seeds_share_the_weights() -> None:
     for run in runs:
         one = fit(Network("12-8-3", seed=run.options.seed), DATASET, epochs=1, seed=run.options.seed, weights=WEIGHTS)
         assert weights(run.network) == weights(one.network)
+
+
+# --- a column of weights
+
+
+def _table(folder: Path, rows: int = 90) -> Path:
+    lines = [f"{row % 7 + row % 3},{row % 5},{row % 4},{'xyz'[row % 3]}" for row in range(rows)]
+    path = folder / "table.csv"
+    path.write_text("\n".join(["a,b,count,kind", *lines]) + "\n")
+    return path
+
+
+def test_a_column_of_weights_is_no_feature(tmp_path: Path) -> None:
+    path = _table(tmp_path)
+    plain, weighted = load(path, label="kind"), load(path, label="kind", weight="count")
+    assert plain.columns == ("a", "b", "count")
+    assert weighted.columns == ("a", "b")
+    assert weighted.weights is not None
+    assert torch.equal(weighted.weights, plain.train.inputs[:, 2].double())
+    assert torch.equal(weighted.test.inputs, plain.test.inputs[:, :2])
+    assert weighted.whole().weights is None
+    run = fit(Network("2-4-3"), weighted, epochs=2, out=tmp_path / "run")
+    same = fit(Network("2-4-3"), replace(weighted, weights=None), epochs=2, weights=weighted.weights)
+    assert weights(run.network) == weights(same.network)
+    again = open_run(tmp_path / "run")
+    assert (again.weight, again.columns) == ("count", ("a", "b"))
+    # Of a frame, the column is left out, as that of the labels is.
+    frame = pd.read_csv(path)
+    assert torch.equal(again.probabilities(frame), again.probabilities(frame[["b", "a"]]))
+
+
+@pytest.mark.parametrize(("given", "label"), [("weights", "kind"), ("count", "count"), ("kind", "kind")])
+def test_a_column_of_weights_must_be_there(tmp_path: Path, given: str, label: str) -> None:
+    path = _table(tmp_path)
+    path.write_text(
+        "\n".join(line.rpartition(",")[0] for line in path.read_text().splitlines())
+        if label == "count"
+        else path.read_text()
+    )
+    with pytest.raises(DataError) as caught:
+        load(path, label=label, weight=given)
+    assert caught.value.code == "data-weight"
+    with pytest.raises(DataError) as pictures:
+        load("digits", weight="count")
+    assert str(pictures.value) == (
+        "There is no such column of weights in digits, or no column besides [data-weight]\n"
+        "  expected: a table with this column and others; -\n"
+        "  got: count\n"
+        "  try: the name of a column of numbers from 0 on, or leave the weights out"
+    )
+    with pytest.raises(DtypeError):
+        load(path, weight=3)  # type: ignore[arg-type]
+
+
+def test_a_training_with_a_column_of_weights_goes_on_by_itself(tmp_path: Path) -> None:
+    dataset = load(_table(tmp_path), label="kind", weight="count")
+    whole = fit(Network("2-4-3"), dataset, epochs=3, class_weight="balanced")
+
+    def stop(event: object) -> None:
+        if event["event"] == "epoch":  # type: ignore[index]
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit(Network("2-4-3"), dataset, epochs=3, class_weight="balanced", out=tmp_path / "run", on_event=stop)
+    again = resume(tmp_path / "run")
+    assert weights(again.network) == weights(whole.network)
+    assert again.weight == "count"

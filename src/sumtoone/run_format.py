@@ -15,7 +15,7 @@ from torch import nn
 
 from sumtoone import snapshots
 from sumtoone.calibration import Calibration
-from sumtoone.data.names import checked_columns
+from sumtoone.data.names import checked_columns, checked_weight
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.description import check_keepable, describe, load_size, needed, restored, specification_of
 from sumtoone.errors import RunError, SumtooneError
@@ -60,6 +60,7 @@ def write(run: Run, folder: Path) -> None:
                 "columns": run.columns,
                 "handwriting": run.handwriting,
                 "splits": run.splits,
+                "weight": run.weight,
             },
             "calibration": None if run.calibration is None else run.calibration.to_json(),
             "metrics": dict(run.metrics),
@@ -157,6 +158,7 @@ def _parts(folder: Path, document: Mapping[str, Any], network: nn.Module | None)
         "handwriting": handwriting,
         "calibration": None if calibration is None else Calibration.from_json(calibration),
         "splits": _splits(data.get("splits", {})),
+        "weight": checked_weight(data.get("weight")),
         "metrics": metrics,
         "environment": measured_on,
         "estimator": kept,

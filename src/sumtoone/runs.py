@@ -58,6 +58,8 @@ class Run:
         The names of the D values of a row, where the data set had them: names decide, never positions.
     handwriting
         Whether the images were cut out and centred as MNIST's are: then a photo must be, too.
+    weight
+        The name of the column that said how much each training row counts, which is none of ``columns``.
     metrics
         Plain numbers measured when it was made, such as ``{"test": {"accuracy": 0.94, …}}``.
     estimator
@@ -82,6 +84,7 @@ class Run:
     label: str = "label"
     columns: tuple[str, ...] | None = None
     handwriting: bool = False
+    weight: str | None = None
     estimator: Mapping[str, Any] = field(default_factory=dict)
     calibration: Calibration | None = None
     splits: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -201,7 +204,9 @@ class Run:
         return self._computed(rows, probabilities=False)
 
     def _rows(self, inputs: Tensor | ArrayLike) -> Tensor:
-        inputs = conversion.in_order(inputs, self.columns, (self.label, "split"))
+        inputs = conversion.in_order(
+            inputs, self.columns, (self.label, "split", *([] if self.weight is None else [self.weight]))
+        )
         shape = tuple(getattr(inputs, "shape", ()))
         if self.image_shape is not None:
             _check_picture(shape, self.image_shape)

@@ -70,6 +70,7 @@ def _chosen(run: Run, data: str | None, label: str, split: str | None) -> tuple[
         if data is None or split not in (None, "all") or error.code not in _TOO_FEW:
             raise
         dataset = load(source, label=label, whole=True)
+    dataset = dataset.weighted(run.weight, needed=False)
     if dataset.features == run.preprocessing.features or run.columns is not None:
         dataset = dataset.in_order(run.columns)
     own = dataset.fingerprint == run.fingerprint

@@ -67,6 +67,7 @@ def train(
     threads: Annotated[int | None, typer.Option(help="cli.train.threads")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="cli.train.device")] = None,
     label: Label = None,
+    weight: Annotated[str | None, typer.Option(metavar="NAME", help="cli.train.weight")] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.train.out")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="cli.train.resume")] = False,
     test: Annotated[bool, typer.Option("--test", help="cli.train.test")] = False,
@@ -83,7 +84,8 @@ def train(
     if class_weight is not None:
         chosen["class_weight"] = _weights_of_classes(class_weight)
     voice = Voice(as_json, quiet)
-    task = _Task(data, label, network, activation, dropout, chosen, judged=test or plots, calibrated=calibrate)
+    judged = test or plots
+    task = _Task(data, label, weight, network, activation, dropout, chosen, judged=judged, calibrated=calibrate)
     run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
     outcome = Outcome.of(run)
     voice.say("\n".join(outcome.words))
@@ -105,6 +107,7 @@ class _Task:
 
     data: str | None
     label: str | None
+    weight: str | None
     network: str | None
     activation: str | None
     dropout: float | None
@@ -133,7 +136,7 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     from sumtoone.training import fit
 
     check_label(task.label, data)
-    dataset = load(data, label=task.label or "label")
+    dataset = load(data, label=task.label or "label", weight=task.weight)
     if task.judged and not len(dataset.test):
         what = {"split": "test", "data": dataset.name, "rows": len(dataset.train)}
         raise DataError("split-needed", name="--test, --plots", **what)
@@ -236,9 +239,10 @@ def _check_kept(out: Path, task: _Task) -> None:
     if task.calibrated:
         from sumtoone.data import load
 
-        check_validation(load(kept["data"], label=kept["label"]), "--calibrate")
-    given = {**task.chosen, "data": task.data, "label": task.label, "activation": task.activation}
-    given |= {"dropout": task.dropout, "network": task.network}
+        source = {name: kept[name] for name in ("label", "weight")}
+        check_validation(load(kept["data"], **source), "--calibrate")
+    given = {**task.chosen, "data": task.data, "label": task.label, "weight": task.weight}
+    given |= {"activation": task.activation, "dropout": task.dropout, "network": task.network}
     if task.data is not None and task.data not in named.names():
         given["data"] = str(Path(task.data).expanduser().absolute())
     for name, value in given.items():
@@ -276,7 +280,7 @@ def _calibrated(voice: Voice, run: Run, folder: Path) -> tuple[Run, dict[str, An
     from sumtoone.run_folder import held
 
     with held(folder, wait=True):
-        return keep(voice, run, load(run.data, label=run.label).validation, folder)
+        return keep(voice, run, load(run.data, label=run.label, weight=run.weight).validation, folder)
 
 
 def _judge(voice: Voice, run: Run, folder: Path, plots: bool) -> dict[str, Any]:
@@ -284,7 +288,7 @@ def _judge(voice: Voice, run: Run, folder: Path, plots: bool) -> dict[str, Any]:
     from sumtoone.data import load
     from sumtoone.evaluation import MOST_CLASSES, evaluate, with_interval
 
-    report = evaluate(run, load(run.data, label=run.label).test)
+    report = evaluate(run, load(run.data, label=run.label, weight=run.weight).test)
     document: dict[str, Any] = report.to_json()
     run.with_metrics(folder, {"test": report.to_json(most=MOST_CLASSES)})
     accuracy = with_interval(report.right, report.rows)

@@ -38,7 +38,9 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def load(name_or_path: str | os.PathLike[str], *, label: str = "label", whole: bool = False) -> Dataset:
+def load(
+    name_or_path: str | os.PathLike[str], *, label: str = "label", weight: str | None = None, whole: bool = False
+) -> Dataset:
     """Return the data set of a name or a path, in three splits.
 
     Parameters
@@ -52,6 +54,8 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label", whole: b
         stands in ``docs/data.md``.
     label
         The column of a table that holds the labels.
+    weight
+        The column of a table that says how much each training row counts, and is no feature: numbers from 0 on.
     whole
         Every row is a test row: for judging a run on a file of its own, which may hold rows of one class alone.
 
@@ -72,14 +76,16 @@ def load(name_or_path: str | os.PathLike[str], *, label: str = "label", whole: b
     >>> digits.train.inputs.shape, digits.train.inputs.dtype, digits.classes[:3]
     (torch.Size([3500, 784]), torch.uint8, ('0', '1', '2'))
     """
-    if not isinstance(label, str):
-        what = {"function": "load", "name": "label", "wanted": "str", "given": type(label).__name__}
-        raise DtypeError("argument-type", **what, hint="load('flowers.csv', label='species')")
+    for name, given, kinds in (("label", label, str), ("weight", weight, (str, type(None)))):
+        if not isinstance(given, kinds):
+            what = {"function": "load", "name": name, "wanted": "str", "given": type(given).__name__}
+            raise DtypeError("argument-type", **what, hint=f"load('flowers.csv', {name}='species')")
     if isinstance(name_or_path, str) and name_or_path in named.names():
         read = replace(_read_name(name_or_path), source=name_or_path, label=label)
-        return read.whole() if whole else read
+        return (read.whole() if whole else read).weighted(weight)
     path = _path(name_or_path)
-    return replace(_read_path(name_or_path, path, label, whole), source=str(path.absolute()), label=label)
+    read = replace(_read_path(name_or_path, path, label, whole), source=str(path.absolute()), label=label)
+    return read.weighted(weight)
 
 
 def _read_name(name: str) -> Dataset:

@@ -155,6 +155,8 @@ class Dataset:
         What :func:`sumtoone.load` was given, so that a run can be evaluated and resumed on the same rows.
     handwriting
         Whether the images are digits or letters, cut out and centred as MNIST's are.
+    weights, weight
+        How much each row of ``train`` counts, (N,), and the name of the column that said so; see :meth:`weighted`.
     """
 
     name: str
@@ -166,6 +168,8 @@ class Dataset:
     source: str = ""
     label: str = "label"
     handwriting: bool = False
+    weights: Tensor | None = None
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         for what in ("name", "source", "label"):
@@ -275,6 +279,28 @@ class Dataset:
         train, validation, test = (part.in_order(columns) for part in parts)
         return replace(self, train=train, validation=validation, test=test)
 
+    def weighted(self, column: str | None, *, needed: bool = True) -> Dataset:
+        """Return the data set with a column that is no feature, but says how much each training row counts.
+
+        Itself for None and, unless the column is ``needed``, where there is none of this name.
+
+        Raises
+        ------
+        DataError
+            If there is no such column, or no other.
+        """
+        held = self.columns or ()
+        if column is None or (column not in held and not needed):
+            return self
+        kept = [place for place, name in enumerate(held) if name != column]
+        if column not in held or not kept:
+            raise DataError("data-weight", name=self.name, given=column, columns=listed(held))
+        names = tuple(held[place] for place in kept)
+        parts = (self.train, self.validation, self.test)
+        train, validation, test = (Split(part.inputs[:, kept], part.labels, names) for part in parts)
+        own = self.train.inputs[:, held.index(column)].double()
+        return replace(self, train=train, validation=validation, test=test, weights=own, weight=column)
+
     def whole(self) -> Dataset:
         """Return the data set with every row in its test split, and none in the others."""
         filled = [part for part in (self.train, self.validation, self.test) if len(part)]
@@ -282,7 +308,7 @@ class Dataset:
         if len(filled) > 1:
             labels = torch.cat([part.labels for part in filled])
             every = Split(torch.cat([part.inputs for part in filled]), labels, self.columns)
-        return replace(self, train=none, validation=none, test=every)
+        return replace(self, train=none, validation=none, test=every, weights=None)
 
     @property
     def features(self) -> int:

@@ -56,6 +56,13 @@ def checked_columns(columns: object, features: int) -> tuple[str, ...]:
     return names
 
 
+def checked_weight(name: object) -> str | None:
+    """Return the name of a column of weights, or None; ``ValueError`` for what is neither."""
+    if name is not None and not is_text(name):
+        raise ValueError("a column of weights without a name")
+    return None if name is None else str(name)
+
+
 def is_text(value: object) -> bool:
     """Whether it can be written as UTF-8: what the system cannot name in it stands there as half a character."""
     return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

@@ -78,7 +78,7 @@ def document(classifier: Classifier, run: Run) -> dict[str, Any]:
         "parameters": {
             **{name: bool(value) if isinstance(value, np.bool_) else value for name, value in parameters.items()},
             "momentum": plain_number(classifier.momentum),
-            "options": {name: plain_number(value) for name, value in further(classifier.options).items()},
+            "options": None if classifier.options is None else further(classifier.options),
             "class_weight": weights,
             "random_state": None if classifier.random_state is None else run.options.seed,
         },

@@ -168,7 +168,7 @@ def _dataset(run: Run) -> Dataset | None:
     if run.data in SOURCES and named.find(SOURCES[run.data]) is None:
         return None
     try:
-        dataset = load(run.data, label=run.label).in_order(run.columns)
+        dataset = load(run.data, label=run.label, weight=run.weight).in_order(run.columns)
     except SumtooneError:
         return None
     # Of other rows, some may be those it was trained on.

@@ -205,6 +205,7 @@ def _whole_batches(plan: Plan) -> int:
 def row_weights(weights: ArrayLike | None, dataset: Dataset, options: TrainingOptions) -> Tensor | None:
     """Return how much each training row counts, (N,) float32: its own weight times its class's; None where all alike.
 
+    Without ``weights`` its own is what the data set says.
     Balanced classes count alike: a class's weight is the mean of all classes' (weighted) rows over its own, as
     scikit-learn has it. Classes without rows take no part.
 
@@ -215,7 +216,7 @@ def row_weights(weights: ArrayLike | None, dataset: Dataset, options: TrainingOp
     UsageError
         If a class is named that the data set does not have.
     """
-    own = checked_weights(weights, len(dataset.train))
+    own = checked_weights(dataset.weights if weights is None else weights, len(dataset.train))
     if options.class_weight is None:
         return own
     labels = dataset.train.labels.numpy()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sumtoone.data import Dataset, Preprocessing, load
-from sumtoone.data.names import checked_columns
+from sumtoone.data.names import checked_columns, checked_weight
 from sumtoone.description import load_size, needed, restored, specification_of
 from sumtoone.errors import DataError, RunError, SumtooneError
 from sumtoone.language import text
@@ -63,7 +63,7 @@ def kept_task(folder: Path) -> dict[str, Any] | None:
         else:
             document = read_document(folder, stems(folder)[0])["task"]
             data, options, described = document, document["options"], document["specification"]
-        kept = {**options, "data": data["source"], "label": data["label"]}
+        kept = {**options, "data": data["source"], "label": data["label"], "weight": data.get("weight")}
         return kept if described is None else {**kept, **_sizes(described)}
     except (RunError, OSError, ValueError, LookupError, TypeError):
         # Whoever takes the run up says what is wrong with it.
@@ -118,6 +118,7 @@ class _Task:
     fingerprint: str
     columns: tuple[str, ...] | None
     weights: str | None
+    weight: str | None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> _Task:
@@ -143,6 +144,7 @@ class _Task:
             fingerprint,
             columns=None if columns is None else checked_columns(columns, preprocessing.features),
             weights=document.get("weights"),
+            weight=checked_weight(document.get("weight")),
         )
 
 
@@ -161,7 +163,7 @@ def _same_rows(folder: Path, task: _Task, dataset: Dataset | None, network: nn.M
     """Return the rows that the training began with; :class:`RunError` if they, or the module, are not there."""
     if task.described["specification"] is None:
         needed(task.described["module"]["class"], network, str(folder))
-    rows = load(task.source, label=task.label) if dataset is None else dataset
+    rows = load(task.source, label=task.label, weight=task.weight) if dataset is None else dataset
     with suppress(DataError):
         rows = rows.in_order(task.columns)
     if rows.fingerprint != task.fingerprint:

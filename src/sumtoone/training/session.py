@@ -91,6 +91,7 @@ def train(
         columns=dataset.columns,
         handwriting=dataset.handwriting,
         splits=marks(dataset),
+        weight=dataset.weight,
         environment=environment(around.threads),
     )
     if folder is not None:
@@ -226,6 +227,7 @@ def _task(plan: Plan) -> dict[str, Any]:
         "frozen": [name for name, parameter in plan.network.named_parameters() if not parameter.requires_grad],
         "source": plan.dataset.source or plan.dataset.name,
         "label": plan.dataset.label,
+        "weight": plan.dataset.weight,
         "fingerprint": plan.dataset.fingerprint,
         "columns": plan.dataset.columns,
         "weights": fingerprint_of(plan.weights),
