@@ -20,6 +20,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_digits, load_iris
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -197,7 +198,15 @@ def test_logarithms_stay_finite_where_probabilities_vanish() -> None:
     logs = classifier.predict_log_proba(far)
     assert np.isfinite(logs).all()
     assert logs == pytest.approx(log_softmax(classifier.run_.logits(far), dim=1).numpy(), rel=1e-5, abs=1e-6)
+    gentle = small().fit(X, Y)
+    assert gentle.predict_log_proba(X) == pytest.approx(np.log(gentle.predict_proba(X)), rel=1e-5)
     assert np.exp(classifier.predict_log_proba(X)) == pytest.approx(classifier.predict_proba(X), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["predict", "predict_proba", "predict_log_proba", "decision_function", "save"])
+def test_nothing_is_answered_before_it_is_fitted(name: str) -> None:
+    with pytest.raises(NotFittedError, match="This Classifier instance is not fitted yet"):
+        getattr(small(), name)(X)
 
 
 @pytest.mark.parametrize("labels", [[None, "a"] * 75, ["a", 1] * 75, [0.5, 0.25] * 75, ["a"] * 150, np.zeros((150, 2))])
@@ -296,7 +305,7 @@ def test_early_stopping_judges_rows_that_are_not_trained_on() -> None:
     assert s1.Classifier(early_stopping=False).fit(X, Y).run_.options.early_stopping is None
     # A class with a single row cannot be in both parts.
     rare = np.r_[Y[:149], 3]
-    weighted = small(early_stopping=2).fit(X, rare, sample_weight=np.ones(150))
+    weighted = small(early_stopping=2).fit(NARROW, rare, sample_weight=np.ones(150))
     assert weighted.validation_scores_
 
 
