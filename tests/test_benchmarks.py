@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import contenders
-from benchmarks import accuracy, epoch, inference, limits, loops, material, picture, protocol, shapes, tables
+from benchmarks import accuracy, epoch, estimator, inference, limits, loops, material, picture, protocol, shapes, tables
 from benchmarks.__main__ import main
 from benchmarks.workers import Entry, Results, Session, Task, in_turns
 from sumtoone import Network
@@ -162,6 +162,21 @@ def test_every_prediction_is_that_of_float64(
     for turn in range(2):
         session.run(turn)
         assert session.judge() <= inference.TOLERANCE
+
+
+def test_the_classifier_and_scikit_learns_learn_the_same_and_answer_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inference, "_PRODUCTS_PER_TURN", 0)
+    for prepare in estimator.ANSWER.values():
+        session = prepare(Task(rows=3))
+        session.run(0)
+        assert session.judge() <= inference.TOLERANCE
+    found = []
+    for prepare in estimator.FIT.values():
+        session = prepare(Task("50-128-64-5", material.SYNTHETIC, 4_000, 50, epochs=5))
+        session.run(0)
+        found.append(session.judge())
+    assert min(found) > 0.6
+    assert abs(found[0] - found[1]) < 0.1
 
 
 def test_a_quick_run_measures_and_writes_nothing(
