@@ -92,6 +92,7 @@ def beside(task: Task) -> Session:
 
 def in_turn(task: Task) -> Session:
     """The loop one writes who knows PyTorch: tensors in memory, a permutation, fused SGD; one after another."""
+    """The loop one writes who knows PyTorch: tensors in memory, fused SGD; one training after another."""
     torch.set_num_threads(task.threads)
     x_ND, y_N, x_test, y_test = floats(dataset(task))
     judged: list[float] = []

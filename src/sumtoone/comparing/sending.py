@@ -127,7 +127,11 @@ def send(
                     break
                 # A worker that was taken for dead may answer after all, behind the one that took its place.
                 if not isinstance(outcome.error, Stopped) and left.pop(outcome.key, None) is not None:
-                    receive(outcome)
+                    try:
+                        receive(outcome)
+                    except BaseException as error:
+                        # Where joblib waits, it ends the others; where its generator is but closed, it also warns.
+                        outcomes.throw(error)
         failures = failures + 1 if len(left) == before else 0
         if failures >= _PATIENCE:
             raise UnavailableError("compare-workers", left=len(left), given=why)
