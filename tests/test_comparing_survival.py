@@ -151,6 +151,7 @@ def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
     with command(*words) as process:
         while len(locks := list(tmp_path.glob("*/.lock"))) < 2:
             assert process.poll() is None
+        children = _children(process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait()
     # Whoever waits for a lock sees a worker save and let go.
@@ -159,6 +160,17 @@ def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
     for lock in locks:
         with held(lock.parent, wait=True):
             assert listing.read(lock.parent).state == "unfinished"
+    assert len(children) >= 2
+    while any(map(_runs, children)):
+        pass
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _children(of: int) -> list[int]:

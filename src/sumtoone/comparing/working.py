@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +42,12 @@ FILES = ("model.safetensors", "history.jsonl", "run.json")
 # Of hundreds of short trainings, most would spend longer on their checkpoints than on their steps.
 _SECONDS_BETWEEN_SAVES = 10.0
 _SECONDS_TO_LEAVE = 10.0
+_SECONDS_BETWEEN_LOOKS = 1.0
 # The rows as they travel: joblib hands large arrays on once, whatever else a task holds.
 Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+
+# Held while a process trains for another one.
+_busy = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,10 @@ def work(
             plan = planned(training, material, arrays)
             stopped = _stopped(neighbours, material.caller)
             if neighbours is None:
-                return _trained(key, plan, material, listeners, stopped)
+                if material.caller == os.getppid():
+                    _leave_with(material.caller)
+                with _busy:
+                    return _trained(key, plan, material, listeners, stopped)
             with neighbours.counted():
                 return _trained(key, plan, material, listeners, stopped)
     except Exception as error:
@@ -221,6 +230,19 @@ def _stopped(neighbours: Neighbours | None, caller: int | None) -> Callable[[], 
         return neighbours.stop.is_set
     # A process whose parent was killed belongs to another one.
     return lambda: caller is not None and caller not in (os.getppid(), os.getpid())
+
+
+@cache
+def _leave_with(caller: int) -> None:
+    """End this process when the one that began it is gone: nobody would hand it anything, or tell it to go."""
+
+    def watch() -> None:
+        while os.getppid() == caller:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        with _busy:
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _told(hear: Listener, key: str) -> Listener:
