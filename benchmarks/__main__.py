@@ -18,8 +18,6 @@ from pathlib import Path
 SECTIONS = (
     "epoch", "accuracy", "compare", "shapes", "inference", "estimator", "softmax", "judges", "checking", "notebooks",
     "leaks", "serving",
-    "epoch", "accuracy", "compare", "shapes", "inference", "softmax", "judges", "checking", "notebooks", "leaks",
-    "serving",
 )  # fmt: skip
 ON_MNIST = {"epoch", "accuracy", "compare", "shapes", "estimator"}
 

@@ -168,12 +168,12 @@ def test_early_stopping_lists_the_epoch_whose_weights_are_kept(tmp_path: Path) -
 def test_runs_without_the_number_of_their_validation_rows_have_no_interval(runs: Path) -> None:
     path = runs / "r1" / "run.json"
     document = json_from_bytes(path.read_bytes())
-    del document["data"]["validation_rows"]
+    del document["data"]["splits"]
     path.write_bytes(json_to_bytes(document))
     listed = listing.read(runs / "r1")
     assert (listed.state, listed.interval) == ("finished", None)
-    assert open_run(runs / "r1").validation_rows is None
-    document["data"]["validation_rows"] = -1
+    assert open_run(runs / "r1").splits == {}
+    document["data"]["splits"] = {name: {"rows": -1, "digest": ""} for name in ("train", "validation", "test")}
     path.write_bytes(json_to_bytes(document))
     assert listing.read(runs / "r1").state == "damaged"
     with pytest.raises(RunError):

@@ -51,6 +51,17 @@ def without_seconds(rows: tuple[Mapping[str, Any], ...]) -> list[dict[str, Any]]
 # --- the same trainings as alone
 
 
+def test_rows_and_classes_count_as_much_as_in_a_lone_fit(tmp_path: Path) -> None:
+    dataset = replace(DATASET, weights=torch.arange(len(DATASET.train)) % 3)
+    options: dict[str, Any] = {"epochs": 2, "lr": 0.01, "class_weight": "balanced"}
+    compared(dataset=dataset, epochs=2, class_weight="balanced", seeds=1, activations="relu", out=tmp_path)
+    compared(epochs=2, class_weight="balanced", seeds=1, activations="relu", out=tmp_path)
+    kept = {weights(open_run(folder).network) for folder in tmp_path.iterdir() if folder.is_dir()}
+    alone = [fit(Network("12-8-3", seed=0), each, **options, threads=1).network for each in (dataset, DATASET)]
+    assert kept == {weights(network) for network in alone}
+    assert len(kept) == 2
+
+
 @pytest.mark.parametrize("engine", ["auto", "plain"])
 def test_every_run_is_a_lone_fit_of_its_seed_to_the_bit(engine: str, tmp_path: Path) -> None:
     found = compared(engine=engine, out=tmp_path, workers=2, backend="threading", dropout=0.2)
@@ -62,7 +73,7 @@ def test_every_run_is_a_lone_fit_of_its_seed_to_the_bit(engine: str, tmp_path: P
             alone = fit(network, DATASET, **options)
             assert weights(run.network) == weights(alone.network)
             assert tuple(row["validation_accuracy"]) == alone.history["validation_accuracy"]
-            assert (run.fingerprint, run.classes, run.validation_rows) == (alone.fingerprint, alone.classes, 20)
+            assert (run.fingerprint, run.classes, run.splits) == (alone.fingerprint, alone.classes, alone.splits)
 
 
 def test_one_seed_gives_all_the_same_order_and_the_same_numbers_to_start_from() -> None:

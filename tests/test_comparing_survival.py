@@ -261,7 +261,7 @@ def test_what_comes_back_from_afar_is_the_run(tmp_path: Path) -> None:
     here = tmp_path / key
     preprocessing = open_run(here).preprocessing
     facts = {name: getattr(DATASET, name) for name in ("name", "classes", "source")}
-    afar = working.Material(facts, DATASET.fingerprint, None, preprocessing, None, keeps=True)
+    afar = working.Material(facts, DATASET.fingerprint, DATASET.marks, None, None, preprocessing, None, keeps=True)
     frozen = [array.copy() for array in working.arrays_of(DATASET)]
     for array in frozen:
         array.flags.writeable = False

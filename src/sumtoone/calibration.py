@@ -6,7 +6,6 @@ Shape suffixes: N rows, K classes.
 from __future__ import annotations
 
 import base64
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from sumtoone import conformal, temperature
 from sumtoone.data.dataset import Split
+from sumtoone.data.digests import mark_of
 from sumtoone.errors import DataError, DtypeError, UsageError
 from sumtoone.language import text
 from sumtoone.language.display import quoted
@@ -26,7 +26,6 @@ from sumtoone.specification import not_among, plain_number
 from sumtoone.storage import is_number
 
 if TYPE_CHECKING:
-    from sumtoone.data.dataset import Dataset
     from sumtoone.runs import Run
 
 # The guarantee is exact with any number of scores; more than these would only make files large.
@@ -189,23 +188,6 @@ def check_sets(coverage: object, method: object, names: tuple[str, str] = ("cove
     return float(coverage)  # type: ignore[arg-type]
 
 
-def marks(dataset: Dataset) -> dict[str, dict[str, Any]]:
-    """Return what a run remembers of the splits of its data set: their rows, counted, and a digest to know them by.
-
-    The digest is over the labels and 64 rows here and there, so that it costs nothing beside the training.
-    """
-    parts = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
-    return {name: {"rows": len(part), "digest": _mark(part)} for name, part in parts.items()}
-
-
-def _mark(split: Split) -> str:
-    digest = hashlib.sha256(repr((tuple(split.inputs.shape), split.inputs.dtype)).encode())
-    digest.update(split.labels.contiguous().numpy().data)
-    places = torch.linspace(0, max(0, len(split) - 1), min(_SAMPLED, len(split))).long()
-    digest.update(split.inputs[places].contiguous().numpy().data)
-    return digest.hexdigest()
-
-
 def _check_arguments(run: object, split: object) -> None:
     if not all(hasattr(run, name) for name in ("logits", "calibration", "splits")):
         what = {"function": "calibrate", "name": "run", "wanted": "Run", "given": type(run).__name__}
@@ -225,7 +207,7 @@ def _check_rows(run: Run, split: Split) -> None:
         raise DataError("evaluation-label", last=classes - 1, classes=classes, **fields)
     if not run.splits:
         return
-    mark = _mark(split)
+    mark = mark_of(split)
     for part in ("train", "test"):
         if run.splits[part]["digest"] == mark:
             raise DataError("calibration-split", part=text(f"shown.{part}"), name=run.name)

@@ -50,7 +50,7 @@ def _own_rows(run: Run, path: str, data: str | None, label: str | None) -> Split
 
     source, name = run.data if data is None else data, run.label if label is None else label
     check_label(None if name == run.label else name, source)
-    dataset = load(source, label=name)
+    dataset = load(source, label=name, weight=run.weight)
     if dataset.features == run.preprocessing.features:
         dataset = dataset.in_order(run.columns)
     if dataset.fingerprint != run.fingerprint:

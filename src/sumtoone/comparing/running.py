@@ -24,6 +24,7 @@ from sumtoone.storage import json_line, write_atomically
 from sumtoone.training.checks import check_fit
 from sumtoone.training.process import surroundings
 from sumtoone.training.progress import Listener
+from sumtoone.training.state import fingerprint_of
 
 ROWS = "rows.jsonl"
 
@@ -112,9 +113,19 @@ def compared(
         As :func:`sumtoone.compare`.
     """
     preprocessing = Preprocessing.fitted(dataset.train.inputs)
-    facts = {name: getattr(dataset, name) for name in ("name", "classes", "image_shape", "source", "label")}
+    facts = {name: getattr(dataset, name) for name in ("name", "classes", "image_shape", "source", "label", "weight")}
     facts |= {"handwriting": dataset.handwriting}
-    material = Material(facts, dataset.fingerprint, dataset.columns, preprocessing, out, out is not None, os.getpid())
+    material = Material(
+        facts,
+        dataset.fingerprint,
+        dataset.marks,
+        dataset.columns,
+        None if dataset.weights is None else dataset.weights.numpy(),
+        preprocessing,
+        out,
+        keeps=out is not None,
+        caller=os.getpid(),
+    )
     fused = {_fits(contender, material, arrays) for contender in contenders} == {True}
     epochs = contenders[0].options.epochs
     trainings = sum(len(seeds) + len(contender.tried) for contender in contenders)
@@ -124,7 +135,7 @@ def compared(
             material = replace(material, folder=None, caller=None)
 
         def train(wanted: Sequence[Training]) -> list[_Rows]:
-            keys = [training.key(dataset.fingerprint) for training in wanted]
+            keys = [training.key(known_by(dataset)) for training in wanted]
             named = dict(zip(keys, wanted, strict=True))
             left = {key: training for key, training in named.items() if not books.look(key, training)}
             hears = Neighbours(lambda event: advance(event["run"], 0) if event["event"] == "epoch" else None)
@@ -148,8 +159,14 @@ def compared(
     return Comparison(chosen, tuple(seeds), epochs, reach, tuple(rows), dataset.name, out)
 
 
+def known_by(dataset: Dataset) -> str:
+    """Return what stands for all that a training sees of a data set."""
+    weights = fingerprint_of(dataset.weights)
+    return dataset.fingerprint if weights is None else f"{dataset.fingerprint} {weights}"
+
+
 def _row(training: Training, history: _Rows, dataset: Dataset, reach: float) -> dict[str, Any]:
-    key = training.key(dataset.fingerprint)
+    key = training.key(known_by(dataset))
     return row_of(training.contender, training.seed, key, history, reach, tuning=training.tuning)
 
 

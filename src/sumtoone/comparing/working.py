@@ -31,6 +31,7 @@ from sumtoone.network import Network
 from sumtoone.run_folder import held
 from sumtoone.runs import Run
 from sumtoone.training.checkpoints import remove_checkpoints, stems
+from sumtoone.training.checks import row_weights
 from sumtoone.training.process import surroundings
 from sumtoone.training.progress import Listener
 from sumtoone.training.resuming import Unfinished, finished, unfinished
@@ -59,7 +60,9 @@ class Material:
     facts
         Of the data set: what :class:`Dataset` takes besides its splits.
     fingerprint
-        Of the whole data set, test rows included, which stay where they are.
+        Of the whole data set, test rows included, which stay where they are; as are the ``marks`` of its splits.
+    weights
+        How much each training row counts; None where the data set does not say.
     folder
         Where the runs are kept, for workers that share the disk; None for those that do not.
     keeps
@@ -70,7 +73,9 @@ class Material:
 
     facts: Mapping[str, Any]
     fingerprint: str
+    marks: Mapping[str, Any]
     columns: tuple[str, ...] | None
+    weights: NDArray[Any] | None
     preprocessing: Preprocessing
     folder: Path | None
     keeps: bool
@@ -178,13 +183,15 @@ def planned(training: Training, material: Material, arrays: Arrays) -> Plan:
         train=Split(train_ND, train_N, material.columns),
         validation=Split(validation_ND, validation_N, material.columns),
         test=empty,
+        weights=None if material.weights is None else _tensor(material.weights),
         **material.facts,
     )
     # Where a cached property keeps it: the rows here are not all that it was taken of.
-    vars(dataset)["fingerprint"] = material.fingerprint
+    vars(dataset).update(fingerprint=material.fingerprint, marks=material.marks)
     options = training.options
     network = Network(training.contender.specification, seed=training.seed)
-    return Plan(network, dataset, material.preprocessing, options, device_of(options))
+    counts = row_weights(None, dataset, options)
+    return Plan(network, dataset, material.preprocessing, options, device_of(options), counts)
 
 
 def _trained(

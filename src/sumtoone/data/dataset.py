@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from sumtoone.data import conversion, precision
+from sumtoone.data.digests import fingerprint_of, marks_of
 from sumtoone.data.names import checked_classes, checked_columns, checked_shape, is_text
 from sumtoone.errors import DataError, DtypeError, ShapeError
 from sumtoone.language import html, text
@@ -318,9 +318,9 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """The sha256 over all rows, labels and classes, in hexadecimal: equal exactly for equal data."""
-        digest = hashlib.sha256(repr((self.classes, self.image_shape)).encode())
-        for split in (self.train, self.validation, self.test):
-            digest.update(repr((tuple(split.inputs.shape), split.inputs.dtype)).encode())
-            digest.update(split.inputs.contiguous().numpy().data)
-            digest.update(split.labels.contiguous().numpy().data)
-        return digest.hexdigest()
+        return fingerprint_of(self)
+
+    @cached_property
+    def marks(self) -> dict[str, dict[str, Any]]:
+        """How many rows each split has, and a digest to know it by."""
+        return marks_of(self)

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from sumtoone import snapshots
-from sumtoone.calibration import marks
 from sumtoone.description import describe_task
 from sumtoone.errors import TrainingError
 from sumtoone.history import History
@@ -90,7 +89,7 @@ def train(
         image_shape=dataset.image_shape,
         columns=dataset.columns,
         handwriting=dataset.handwriting,
-        splits=marks(dataset),
+        splits=dataset.marks,
         weight=dataset.weight,
         environment=environment(around.threads),
     )
