@@ -60,8 +60,9 @@ _WIDE = TrainingOptions(
     precision="bfloat16",
 )
 _CLOTHING = replace(_WIDE, label_smoothing=0.1, averaging=0.1)
-# New digits in every epoch want many epochs and a lower rate, and neither dropout nor much smoothing.
-_DEFORMED = replace(_WIDE, epochs=120, lr=0.001, label_smoothing=0.03)
+# After 25 such epochs 99.47 % of the validation digits and 98.55 % of the deformed ones: there is nothing for dropout
+# to do, and more epochs help.
+_DEFORMED = replace(_WIDE, epochs=120, batch_size=128, lr=0.0008, label_smoothing=0.03)
 _DIGITS = "shift=1,rotation=10,scaling=0.12,shear=0.1,elastic=1,smoothness=5"
 # Clothes are photographed upright and fill the picture.
 _CLOTHES = "shift=1,rotation=3,scaling=0.05,elastic=0.3,smoothness=4"
