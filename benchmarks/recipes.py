@@ -59,7 +59,8 @@ _WIDE = TrainingOptions(
     averaging=0.05,
     precision="bfloat16",
 )
-_CLOTHING = replace(_WIDE, label_smoothing=0.1, averaging=0.1)
+# In 30 epochs GELU up to 0.001 came to 91.2 % of the validation pictures, in 36 ReLU up to 0.002 to 90.9, SGD to 90.6.
+_CLOTHING = replace(_WIDE, epochs=60, batch_size=128, lr=0.001, label_smoothing=0.1)
 # After 25 such epochs 99.47 % of the validation digits and 98.55 % of the deformed ones: there is nothing for dropout
 # to do, and more epochs help.
 _DEFORMED = replace(_WIDE, epochs=120, batch_size=128, lr=0.0008, label_smoothing=0.03)
@@ -75,12 +76,13 @@ RUNGS = (
     Recipe("mnist-deformed", "mnist", _TWO, replace(_DEFORMED, deformation=_DIGITS), why="new digits in every epoch"),
     Recipe("fashion-lesson", "fashion-mnist", _LESSON, _SMALL, why="the lesson's network"),
     Recipe("fashion-sigmoid", "fashion-mnist", _ONE, _SIGMOID, "sigmoid", why="one hidden layer, as of old"),
-    Recipe("fashion-dense", "fashion-mnist", _TWO, _CLOTHING, dropout=0.4, why="the pictures as they are"),
+    Recipe("fashion-dense", "fashion-mnist", _TWO, _CLOTHING, "gelu", dropout=0.4, why="the pictures as they are"),
     Recipe(
         "fashion-deformed",
         "fashion-mnist",
         _TWO,
         replace(_CLOTHING, deformation=_CLOTHES),
+        "gelu",
         dropout=0.2,
         why="new pictures in every epoch",
     ),
