@@ -214,8 +214,8 @@ def test_what_is_not_a_section_is_refused() -> None:
     done = _without_packages("--only", "epoch,speed")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        "python -m benchmarks: error: there is no speed; there are epoch, accuracy, shapes, inference, softmax, "
-        "judges, checking, notebooks, leaks, serving"
+        "python -m benchmarks: error: there is no speed; there are epoch, accuracy, compare, shapes, inference, "
+        "estimator, softmax, judges, checking, notebooks, leaks, serving"
     )
 
 

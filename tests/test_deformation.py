@@ -20,7 +20,7 @@ from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions, fi
 from sumtoone.cli import main
 from sumtoone.deformation import Deformation
 from sumtoone.errors import SeveralErrors, UsageError
-from sumtoone.native import kernels, status
+from sumtoone.native import status
 from sumtoone.training.deforming import Deformer
 from sumtoone.training.engines import Engine
 from sumtoone.training.fused import FusedEngine
@@ -100,23 +100,6 @@ def test_without_elastic_it_is_scipys_affine_transform(seed: int) -> None:
         picture = rows[place].view(height, width).numpy()
         theirs = ndimage.affine_transform(picture, matrix, offset, order=1, mode="nearest")
         np.testing.assert_allclose(found, theirs, atol=255 * 2e-5)
-
-
-@pytest.mark.skipif(status().path == "pytorch", reason="needs the compiled kernels")
-@pytest.mark.parametrize("shape", [(28, 28), (1, 1), (3, 37), (16, 16, 3), (33, 5, 3)])
-@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
-def test_every_instruction_set_finds_what_pytorch_finds(shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    module, deform, rows = kernels(), deformer(EVERY, shape), pictures(shape, dtype, 40)
-    assert module is not None
-    drawn = deform.draw(40, seeded())
-    expected = deform.deformed(rows.double(), drawn).float()
-    try:
-        for path in module.instruction_sets():
-            module.choose(path)
-            for threads in (1, 3):
-                torch.testing.assert_close(deform.deformed(rows, drawn, threads), expected, rtol=0, atol=255 * 2e-5)
-    finally:
-        module.choose(status().path)
 
 
 def test_the_background_goes_on_beyond_the_border() -> None:

@@ -71,11 +71,10 @@ expect_own_code build/sanitize/plain
 # The threads of the pool wait for ever, and what they hold is never given back.
 export ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
 build build/sanitize -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -- \
-    sanitize predict trainer deform pool
+    sanitize predict trainer pool
 build/sanitize/sanitize "$@"
 build/sanitize/predict
 build/sanitize/trainer
-build/sanitize/deform
 build/sanitize/pool
 
 build build/sanitize/threads -O1 -fsanitize=thread -- predict trainer pool

@@ -115,22 +115,6 @@ bool entropy(uintptr_t x, uintptr_t target, float smoothing, int reduction, uint
   return inside;
 }
 
-// Pictures (N, D) of uint8 or float32 into as many of float32; see deforming_task.h.
-void deform(uintptr_t inputs, bool bytes, uintptr_t coefficients, uintptr_t rows, uintptr_t columns,
-            const std::vector<int64_t>& sizes, int64_t count, uintptr_t out, int threads) {
-  const sumtoone::Deforming task{(const void*)inputs, bytes, (const float*)coefficients, (const float*)rows,
-                                 (const float*)columns, sizes.at(0), sizes.at(1), sizes.at(2), sizes.at(3), sizes.at(4),
-                                 (float*)out};
-  const int64_t room = task.room(), numbers = count * sizes[0] * sizes[1] * sizes[2];
-  const int parts = (int)std::clamp<int64_t>(numbers / kNumbersPerThread, 1, std::max(threads, 1));
-  const std::unique_ptr<float[]> rooms(new float[(size_t)(room * parts)]);
-  const Kernels& kernels = *chosen;
-  nb::gil_scoped_release released;
-  sumtoone::Pool::shared().run(parts, [&](int part) {
-    kernels.deform(task, count * part / parts, count * (part + 1) / parts, rooms.get() + part * room);
-  });
-}
-
 // Whether the chosen instruction set multiplies numbers of bfloat16 on this machine.
 bool rounds() {
 #if defined(SUMTOONE_BFLOAT16)
@@ -229,7 +213,6 @@ NB_MODULE(_kernels, module) {
   sumtoone::Pool::shared();  // from here on a fork is noticed
   module.def("compute", &compute);
   module.def("entropy", &entropy);
-  module.def("deform", &deform);
   module.def("choose", &choose);
   module.def("instruction_sets", &instruction_sets);
   nb::class_<sumtoone::Trainer>(module, "Trainer")

@@ -2,7 +2,6 @@
 // which rounded.cpp adds products of bfloat16.
 #include "kernels.h"
 
-#include "deform.h"
 #include "entropy.h"
 #include "predict_rows.h"
 #include "softmax.h"
@@ -51,6 +50,5 @@ const Kernels SUMTOONE_ISA = {SUMTOONE_TEXT(SUMTOONE_ISA),
                               ::SUMTOONE_ISA::kPanel,
                               {::SUMTOONE_ISA::train<float>, ::SUMTOONE_ISA::mirror_all<float>},
                               kRoundedSteps,
-                              ::SUMTOONE_ISA::predict,
-                              ::SUMTOONE_ISA::deform};
+                              ::SUMTOONE_ISA::predict};
 }  // namespace sumtoone

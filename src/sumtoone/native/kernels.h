@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "deforming_task.h"
 #include "prediction_task.h"
 #include "training_task.h"
 
@@ -38,8 +37,6 @@ struct Kernels {
   const Steps* rounded_steps;
   // Rows begin … end - 1, with room for (end - begin) * (inputs + 2 * the widest layer) floats.
   void (*predict)(const Prediction& task, int64_t begin, int64_t end, float* room) noexcept;
-  // Pictures begin … end - 1, with room for task.room() floats.
-  void (*deform)(const Deforming& task, int64_t begin, int64_t end, float* room) noexcept;
 };
 
 #if defined(SUMTOONE_BFLOAT16)

@@ -71,19 +71,6 @@ inline Vector load_bytes(const uint8_t* from) {
 #endif
 }
 
-// The numbers at these places.
-inline Vector gather(const float* from, Integers places) {
-#if defined(__AVX512F__)
-  return (Vector)_mm512_i32gather_ps((__m512i)places, from, 4);
-#elif defined(__AVX2__)
-  return (Vector)_mm256_i32gather_ps(from, (__m256i)places, 4);
-#else
-  Vector value;
-  for (int lane = 0; lane < kWidth; ++lane) value[lane] = from[places[lane]];
-  return value;
-#endif
-}
-
 inline Vector choose(Integers where, Vector yes, Vector no) { return where ? yes : no; }
 
 // The larger; where one is NaN, the second.

@@ -6,14 +6,12 @@ Shape suffixes: N rows, B pictures of a block, D values of a row, C channels, H 
 from __future__ import annotations
 
 import math
-from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from sumtoone.deformation import Deformation
-from sumtoone.native import kernels
 
 # Of the variance of the elastic field so much is drawn; what is left out is finer than its smoothness.
 _KEPT = 0.999
@@ -80,39 +78,17 @@ class Deformer:
         """Return the displacement fields (B, 2, H, W) in pixels, first along x, then along y."""
         return self._rows_HR @ (coefficients @ self._columns_RW)
 
-    def deformed(self, rows_ND: Tensor, coefficients: Tensor, threads: int = 1) -> Tensor:
+    def deformed(self, rows_ND: Tensor, coefficients: Tensor) -> Tensor:
         """Return rows of pictures deformed, in their own range: float32, or float64 of float64.
 
         Shape: ``rows_ND`` (N, D) uint8 or float; ``coefficients`` (N, 2, R, R) as :meth:`draw` gives them.
         """
         dtype = torch.float64 if rows_ND.dtype == torch.float64 else torch.float32
         result = torch.empty(rows_ND.shape, dtype=dtype, device=self._device)
-        module = kernels()
-        if module is not None and self._device.type == "cpu" and rows_ND.dtype in (torch.uint8, torch.float32):
-            self._natively(module, rows_ND.contiguous(), coefficients.contiguous(), result, threads)
-            return result
         blocks = (tensor.split(_AT_ONCE) for tensor in (rows_ND, coefficients, result))
         for rows_BD, some, to_BD in zip(*blocks, strict=True):
             to_BD.copy_(self._block(rows_BD.to(dtype), some))
         return result
-
-    def _natively(
-        self, module: ModuleType, rows_ND: Tensor, coefficients: Tensor, result: Tensor, threads: int
-    ) -> None:
-        factors = self._rows_HR.shape[1], self._columns_RW.shape[0]
-        assert coefficients.shape == (len(rows_ND), 2, *factors)
-        assert rows_ND.shape[1] == self._height * self._width * self._channels
-        module.deform(
-            rows_ND.data_ptr(),
-            rows_ND.dtype == torch.uint8,
-            coefficients.data_ptr(),
-            self._rows_HR.data_ptr(),
-            self._columns_RW.data_ptr(),
-            [self._height, self._width, self._channels, *factors],
-            len(rows_ND),
-            result.data_ptr(),
-            threads,
-        )
 
     def _block(self, rows_BD: Tensor, coefficients: Tensor) -> Tensor:
         shape = (self._channels, self._height, self._width)

@@ -81,7 +81,7 @@ class FusedEngine:
         assert module is not None, "takes() was asked"
         self.plan, self.network, self._threads = plan, plan.network, threads
         specification, options = plan.network.specification, plan.options
-        self._source = Source(plan, threads)
+        self._source = Source(plan)
         self._batch = min(options.batch_size, len(plan.dataset.train))
         products = 3 * self._batch * specification.parameters
         self.at_once = max(1, min(STEPS_BETWEEN_LOOKS, int(_PRODUCTS_BETWEEN_LOOKS / products)))

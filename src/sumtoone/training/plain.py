@@ -40,7 +40,7 @@ class PlainEngine:
         self.trained = plan.trained()
         self._optimizers = _optimizers(plan)
         _, self._dtype = input_kind(self.network)
-        self._source = Source(plan, torch.get_num_threads())
+        self._source = Source(plan)
         self._drawn = self._draws()
 
     def train(self, epoch: int, first: int, count: int) -> Steps:

@@ -38,8 +38,8 @@ class Source:
     Deformed rows follow from the seed, the epoch and their place in it, however the steps are asked for.
     """
 
-    def __init__(self, plan: Plan, threads: int = 1) -> None:
-        self._plan, self._threads, device = plan, threads, plan.device
+    def __init__(self, plan: Plan) -> None:
+        self._plan, device = plan, plan.device
         train, deformation = plan.dataset.train, plan.options.deformations
         inputs_ND, (self.scale, self.shift) = plan.preprocessing.prepared(train.inputs)
         self._deformer = None
@@ -80,9 +80,7 @@ class Source:
             order_N = self._orders.of(epoch)[group * size : (group + 1) * size]
             seed = derived_seed(self._plan.options.seed, f"deformation {group}", epoch)
             drawn = deformer.draw(len(order_N), torch.Generator().manual_seed(seed))
-            inputs_ND, _ = self._plan.preprocessing.prepared(
-                deformer.deformed(self._inputs_ND[order_N], drawn, self._threads)
-            )
+            inputs_ND, _ = self._plan.preprocessing.prepared(deformer.deformed(self._inputs_ND[order_N], drawn))
             weights_N = None if self._weights_N is None else self._weights_N[order_N]
             places_N = torch.arange(len(order_N), device=self._plan.device)
             rows = Rows(inputs_ND.float(), self._labels_N[order_N], weights_N, places_N, self._steps)
