@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 MOST_SCORES = 10_000
 # Of rows x classes: so many scores are computed at a time.
 _BLOCK = 2**20
-_SAMPLED = 64
 
 
 @dataclass(frozen=True, eq=False)
