@@ -63,6 +63,34 @@ def test_a_comparison_in_words(table: Path, capsys: pytest.CaptureFixture[str]) 
     assert open_run(folder / rows[0]["key"]).options.lr == 0.01
 
 
+def test_what_all_contenders_share_arrives(table: Path) -> None:
+    # The last column before the labels says how much a row counts: none counts less than nothing.
+    text = table.read_text().replace("-", "")
+    table.write_text(text)
+    words = [
+        "--activations",
+        "relu",
+        "--lrs",
+        "0.01",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--label",
+        "kind",
+        "--weight",
+        "f",
+    ]
+    assert main(["compare", "rows.csv", *words, "--averaging", "0.1", "--class-weight", "k0=2", "--out", "c"]) == 0
+    (key,) = (json.loads(line)["key"] for line in Path("c/rows.jsonl").read_text().splitlines())
+    run = open_run(Path("c") / key)
+    assert (run.options.averaging, run.options.class_weight) == (0.1, (("k0", 2.0),))
+    assert (run.weight, run.columns) == ("f", ("a", "b", "c", "d", "e"))
+    assert main(["compare", "digits", *words[:8], "--deformation", "shift=1", "--out", "d"]) == 0
+    (key,) = (json.loads(line)["key"] for line in Path("d/rows.jsonl").read_text().splitlines())
+    assert open_run(Path("d") / key).options.deformation == "shift=1"
+
+
 def test_quiet_prints_what_may_be_said_and_nothing_else(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", str(table), "--label", "kind", *GRID, "--out", "c"]
     assert main([*words, "-q"]) == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, warn
-from sumtoone.cli.train import Data, Label
+from sumtoone.cli.train import Averaging, ClassWeight, Data, Deformation, Label, Weight, weights_of_classes
 from sumtoone.errors import UsageError
 from sumtoone.language import text
 from sumtoone.language.lines import aligned
@@ -34,6 +34,9 @@ def compare(
     schedule: Annotated[
         str | None, typer.Option(metavar="one-cycle|cosine|constant", help="cli.train.schedule")
     ] = None,
+    deformation: Deformation = None,
+    averaging: Averaging = None,
+    class_weight: ClassWeight = None,
     engine: Annotated[str | None, typer.Option(metavar="auto|plain|fused", help="cli.train.engine")] = None,
     precision: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="cli.train.precision")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="cli.train.device")] = None,
@@ -42,6 +45,7 @@ def compare(
     backend: Annotated[str | None, typer.Option(metavar="threading|loky|dask|ray", help="cli.compare.backend")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="cli.compare.scheduler")] = None,
     label: Label = None,
+    weight: Weight = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.compare.out")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -55,10 +59,11 @@ def compare(
         "optimizers": _words(optimizers),
         "lrs": "auto" if lrs == "auto" else _numbers("--lrs", lrs, float),
         "batch_sizes": _numbers("--batch-sizes", batch_sizes, int),
+        "class_weight": None if class_weight is None else weights_of_classes(class_weight),
     }
     alone = (
         *("dropout", "seeds", "epochs", "momentum", "weight_decay", "label_smoothing", "schedule", "engine"),
-        *("precision", "device", "reach", "workers", "backend", "scheduler"),
+        *("deformation", "averaging", "precision", "device", "reach", "workers", "backend", "scheduler"),
     )
     given = {
         name: value for name, value in {**lists, **{name: asked[name] for name in alone}}.items() if value is not None
@@ -69,7 +74,7 @@ def compare(
     from sumtoone.data import load
 
     check_label(label, source)
-    dataset = load(source, label=label or "label")
+    dataset = load(source, label=label or "label", weight=weight)
     folder = out or Path("runs") / f"compare-{Path(dataset.name).stem}"
     try:
         found = compared(dataset, out=folder, progress=not quiet, on_event=voice.emit, **given)

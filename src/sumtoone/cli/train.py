@@ -37,6 +37,11 @@ _TRAINED_AS_THEY_ARE = {
 Data = Annotated[str | None, typer.Argument(metavar="DATA", help="cli.train.data")]
 Label = Annotated[str | None, typer.Option("--label", metavar="NAME", help="cli.train.label")]
 
+Weight = Annotated[str | None, typer.Option("--weight", metavar="NAME", help="cli.train.weight")]
+Deformation = Annotated[str | None, typer.Option(metavar="NAME=AMOUNT,…", help="cli.train.deformation")]
+Averaging = Annotated[float | None, typer.Option(metavar="SHARE", help="cli.train.averaging")]
+ClassWeight = Annotated[str | None, typer.Option(metavar="balanced|NAME=WEIGHT,…", help="cli.train.class-weight")]
+
 
 def train(
     data: Data = None,
@@ -54,11 +59,9 @@ def train(
     schedule: Annotated[
         str | None, typer.Option(metavar="one-cycle|cosine|constant", help="cli.train.schedule")
     ] = None,
-    deformation: Annotated[str | None, typer.Option(metavar="NAME=AMOUNT,…", help="cli.train.deformation")] = None,
-    averaging: Annotated[float | None, typer.Option(metavar="SHARE", help="cli.train.averaging")] = None,
-    class_weight: Annotated[
-        str | None, typer.Option(metavar="balanced|NAME=WEIGHT,…", help="cli.train.class-weight")
-    ] = None,
+    deformation: Deformation = None,
+    averaging: Averaging = None,
+    class_weight: ClassWeight = None,
     early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
     seed: Annotated[int | None, typer.Option(help="cli.train.seed")] = None,
     snapshots: Annotated[bool | None, typer.Option("--snapshots", help="cli.train.snapshots")] = None,
@@ -67,7 +70,7 @@ def train(
     threads: Annotated[int | None, typer.Option(help="cli.train.threads")] = None,
     device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="cli.train.device")] = None,
     label: Label = None,
-    weight: Annotated[str | None, typer.Option(metavar="NAME", help="cli.train.weight")] = None,
+    weight: Weight = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.train.out")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="cli.train.resume")] = False,
     test: Annotated[bool, typer.Option("--test", help="cli.train.test")] = False,
@@ -82,7 +85,7 @@ def train(
     named = {field.name: asked[field.name] for field in fields(TrainingOptions)}
     chosen = {name: value for name, value in named.items() if value is not None}
     if class_weight is not None:
-        chosen["class_weight"] = _weights_of_classes(class_weight)
+        chosen["class_weight"] = weights_of_classes(class_weight)
     voice = Voice(as_json, quiet)
     judged = test or plots
     task = _Task(data, label, weight, network, activation, dropout, chosen, judged=judged, calibrated=calibrate)
@@ -158,7 +161,7 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     return run, folder
 
 
-def _weights_of_classes(words: str) -> str | dict[str, float]:
+def weights_of_classes(words: str) -> str | dict[str, float]:
     """Return ``balanced`` as it is, and ``cat=2,dog=1`` as numbers by name; what is neither, the options refuse."""
     pairs = [word.rpartition("=") for word in words.split(",")]
     with suppress(ValueError):
