@@ -244,7 +244,7 @@ def test_without_validation_rows_nothing_is_trained(few: Path, tmp_path: Path, c
 def test_an_interrupted_training_says_how_to_go_on_with_its_calibration() -> None:
     from sumtoone.cli.train import _Task
 
-    asked: dict[str, Any] = dict.fromkeys(("data", "label", "activation", "dropout"))
+    asked: dict[str, Any] = dict.fromkeys(("data", "label", "weight", "activation", "dropout"))
     task = _Task(**asked, network="net.py:Net", chosen={}, judged=False, calibrated=True)
     assert task.again == ["--network", "net.py:Net", "--calibrate"]
     assert replace(task, network="784-10", calibrated=False).again == []
