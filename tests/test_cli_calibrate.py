@@ -188,6 +188,23 @@ def test_a_kill_leaves_the_old_calibration_or_the_new_one(folder: Path) -> None:
     assert warm.run(None, "calibrate", folder, "-q").returncode == 0
 
 
+def test_no_number_stays_that_was_measured_with_another_temperature(folder: Path) -> None:
+    given = s1.open_run(folder)
+    full = s1.evaluate(given, s1.load("digits").test).to_json()
+    given = given.with_metrics(folder, {"test": full})
+    assert main(["calibrate", str(folder), "-q"]) == 0
+    run = s1.open_run(folder)
+    changed = {"nll", "brier", "ece", "ece_equal_mass"}
+    intervals = {"accuracy": full["intervals"]["accuracy"]}
+    left = {name: value for name, value in full.items() if name not in changed} | {"intervals": intervals}
+    assert run.metrics == {"test": left} == s1.calibrate(given, s1.load("digits").validation).metrics
+    # With the same temperature everything stays.
+    again = s1.evaluate(run, s1.load("digits").test).to_json()
+    run.with_metrics(folder, {"test": again})
+    assert main(["calibrate", str(folder), "-q"]) == 0
+    assert s1.open_run(folder).metrics == {"test": again}
+
+
 # --- train --calibrate
 
 

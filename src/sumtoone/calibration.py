@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 MOST_SCORES = 10_000
 # Of rows x classes: so many scores are computed at a time.
 _BLOCK = 2**20
+# What a temperature changes of what was measured; accuracy, confusions and the rest stay.
+_OUTDATED = ("nll", "brier", "ece", "ece_equal_mass")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +102,9 @@ def calibrate(run: Run, split: Split) -> Run:
     """Return a run whose probabilities can be taken at their word, as far as one temperature goes.
 
     Its logits are those of ``run.network`` divided by the temperature at which the labels of ``split`` are likeliest;
-    which class is the most probable does not change. What was fitted before is replaced. The run given is left as it
-    is, and so are its files.
+    which class is the most probable does not change. What was fitted before is replaced; losses and calibration errors
+    among its metrics, which were measured with another temperature, are left out. The run given is left as it is, and
+    so are its files.
 
     Parameters
     ----------
@@ -150,7 +153,18 @@ def calibrate(run: Run, split: Split) -> Run:
         chosen, after = (found, after) if found is not None and after < before else (1.0, before)
         scores = _own_scores(raw.preprocessing.rows(split.inputs).numpy(), logits_NK, labels_N)
     kept = Calibration(chosen, before, after, len(split), found is not None, scores)
-    return replace(run, calibration=kept)
+    return replace(run, calibration=kept, metrics=still_true(run.metrics, run.calibration, kept))
+
+
+def still_true(metrics: Mapping[str, Any], before: Calibration | None, after: Calibration) -> dict[str, Any]:
+    """Return what was measured of a run as far as it still holds where one calibration takes another's place."""
+    same = after.temperature == (1.0 if before is None else before.temperature)
+    return dict(metrics) if same else _without_outdated(metrics)
+
+
+def _without_outdated(given: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in given.items() if name not in _OUTDATED}
+    return {name: _without_outdated(value) if isinstance(value, Mapping) else value for name, value in kept.items()}
 
 
 def _own_scores(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from sumtoone import snapshots
-from sumtoone.calibration import Calibration
+from sumtoone.calibration import Calibration, still_true
 from sumtoone.data.names import checked_columns, checked_weight
 from sumtoone.data.preprocessing import Preprocessing
 from sumtoone.description import check_keepable, describe, load_size, needed, restored, specification_of
@@ -83,8 +83,15 @@ def add_metrics(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Put a calibration into the finished run in a folder whose lock is held, in place of one that is there."""
-    document = {**read_document(folder), "calibration": calibration.to_json()}
+    """Put a calibration into the finished run in a folder whose lock is held, in place of one that is there.
+
+    What was measured with another temperature goes from its metrics.
+    """
+    document, kept = read_document(folder), None
+    if document.get("calibration") is not None:
+        kept = Calibration.from_json(document["calibration"])
+    document["metrics"] = still_true(document["metrics"], kept, calibration)
+    document["calibration"] = calibration.to_json()
     with told(folder):
         write_atomically(folder / "run.json", json_to_bytes(document))
 
