@@ -363,6 +363,17 @@ def test_too_few_rows_put_every_class_into_every_set() -> None:
     assert not s1.calibrate(identity_run(), drawn(19)).prediction_sets(drawn(50, seed=1).inputs, 0.95).all()
 
 
+@pytest.mark.parametrize("method", conformal.METHODS)
+def test_logits_that_are_no_numbers_put_every_class_into_the_set(method: str) -> None:
+    """An empty set would say that the network is sure of none, and break the promise whatever the true class is."""
+    calibrated = s1.calibrate(identity_run(), drawn(100)).calibration
+    assert calibrated is not None
+    bad = torch.tensor([[math.inf, 0, 0, 0], [math.nan, 0, 0, 0], [math.inf, -math.inf, 0, 0], [-math.inf] * 4])
+    assert calibrated.sets(torch.zeros(4, 4), bad, 0.9, method).all()
+    masked = calibrated.sets(torch.zeros(1, 4), torch.tensor([[9.0, 9.0, -math.inf, 0]]), 0.9, method)
+    assert masked.tolist() == [[True, True, False, False]]
+
+
 def test_of_many_rows_some_scores_are_kept_and_the_coverage_stays() -> None:
     run = s1.calibrate(identity_run(), drawn(MOST_SCORES + 5_000))
     assert run.calibration is not None

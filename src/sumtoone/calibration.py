@@ -74,12 +74,18 @@ class Calibration:
             raise UsageError("calibration-values", given="scores")
 
     def sets(self, x_ND: Tensor, logits_NK: Tensor, coverage: float, method: str) -> Tensor:
-        """Return which classes (N, K) are in the set of each row, of raw rows and the logits before any temperature."""
+        """Return which classes (N, K) are in the set of each row, of raw rows and the logits before any temperature.
+
+        All of them where the softmax of the logits is no numbers.
+        """
         most = conformal.threshold(self.scores[method], coverage)
-        logits, found = logits_NK.numpy(), torch.empty(logits_NK.shape, dtype=torch.bool)
+        logits, found = logits_NK.numpy(), torch.ones(logits_NK.shape, dtype=torch.bool)
         for part in _blocks(*logits.shape):
-            scores = conformal.scores(logits[part], conformal.draws(x_ND[part].numpy()), method)
-            found[part] = torch.from_numpy(scores <= most)
+            # Infinity is the logit of a sum that overflowed, and minus it that of a masked class.
+            sane = np.flatnonzero(np.isfinite(logits[part].max(axis=1)))
+            draws = conformal.draws(x_ND[part].numpy())[sane]
+            scores = conformal.scores(logits[part][sane], draws, method)
+            found[part.start + sane] = torch.from_numpy(scores <= most)
         return found
 
     def to_json(self) -> dict[str, Any]:
