@@ -296,6 +296,35 @@ def test_sets_are_the_runs(calibrated: Path, seven: Path, capsys: Captured, meth
         assert result.rstrip("\n").split("\t")[3] == ", ".join(document["set"])
 
 
+@pytest.mark.parametrize(
+    ("lang", "first"),
+    [
+        (
+            "en",
+            "500 calibration rows are too few for --sets 0.999: every set holds all classes. They allow at most 0.998",
+        ),
+        (
+            "ko",
+            "보정에 쓴 500개 행은 --sets 0.999에 너무 적어서 모든 집합에 모든 클래스가 들어 있습니다. "
+            "이 행으로는 0.998까지 됩니다",
+        ),
+    ],
+)
+def test_too_few_rows_for_a_coverage_are_said(
+    calibrated: Path,
+    seven: Path,  # noqa: F811
+    capsys: Captured,
+    lang: str,
+    first: str,
+) -> None:
+    capsys.readouterr()
+    words = ["predict", calibrated, seven, "-q", "--lang", lang, "--sets"]
+    code, out, err = said(capsys, *words, "0.999")
+    assert (code, out.rstrip("\n").count(", "), err) == (0, 9, first + "\n")
+    # The most that it names is not too much.
+    assert said(capsys, *words, "0.998")[2] == ""
+
+
 def test_an_empty_set_is_said(calibrated: Path, tmp_path: Path, capsys: Captured) -> None:
     run = s1.open_run(calibrated)
     digits = s1.load("digits").test.inputs

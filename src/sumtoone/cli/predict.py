@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +49,7 @@ def predict(
     asked = opened(run, network)
     wanted = _Wanted(sets, sets_method or "lac", reject_below)
     wanted.check(asked, run)
+    wanted.warn(asked)
     image_shape = _image_shape(asked, run)
     if digits is None:
         digits = asked.handwriting
@@ -96,6 +98,18 @@ class _Wanted:
             wanted = f"1/{len(run.classes)} < x <= 1"
             given = quoted(self.least)
             raise UsageError("number-range", name="--reject-below", given=given, wanted=wanted, example=0.9)
+
+    def warn(self, run: Run) -> None:
+        """Say where every set will hold all classes, which is not the network's doubt."""
+        from sumtoone.conformal import threshold
+
+        if self.coverage is None or run.calibration is None:
+            return
+        scores = run.calibration.scores[self.method]
+        if threshold(scores, self.coverage) == math.inf:
+            # Of n scores n / (n + 1), in four digits.
+            most = 10_000 * len(scores) // (len(scores) + 1) / 10_000
+            warn(text("cli.predict.few", coverage=self.coverage, rows=f"{len(scores):,}", most=most))
 
     def members(self, run: Run, pixels: NDArray[np.uint8]) -> list[str] | None:
         """Return the classes of the set, the likeliest first; None where none is asked for."""
