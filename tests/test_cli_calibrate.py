@@ -280,7 +280,7 @@ def calibrated(folder: Path) -> Path:
 def test_sets_are_the_runs(calibrated: Path, seven: Path, capsys: Captured, method: str) -> None:  # noqa: F811
     capsys.readouterr()
     run, pixels = s1.open_run(calibrated), prepare(seven)
-    for coverage in (0.5, 0.99, 0.999):
+    for coverage in (0.5, 0.99, 0.99999):
         words = ["predict", calibrated, seven, "--sets", coverage, "--sets-method", method]
         code, out, err = said(capsys, *words, "--json")
         document = json.loads(out)

@@ -149,7 +149,7 @@ def _answer(
     _say(voice, image, run.classes, probabilities, best, rejected=rejected, bars=bars)
     if members is not None:
         words = listed(members) if members else text("cli.predict.empty-set")
-        voice.say(text("cli.predict.set", coverage=f"{wanted.coverage:.4g}", names=words))
+        voice.say(text("cli.predict.set", coverage=wanted.coverage, names=words))
     if target is not None:
         voice.say(text("cli.predict.picture", path=target))
 
