@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,15 @@ def test_a_run_that_fit_made_becomes_a_classifier_that_goes_on(tmp_path: Path) -
     assert classifier.options == {"snapshots": True}
     assert classifier.predict(X).tolist() == run.predict(X)
     assert classifier.validation_scores_ == list(run.history["validation_accuracy"])
+    # It keeps its answers in a file as the run does, calibrated or not.
+    found = s1.calibrate(run, data.validation).calibration
+    assert found is not None
+    calibrated = s1.Classifier.from_run(replace(run, calibration=replace(found, temperature=2.0)))
+    for each in (classifier, calibrated):
+        kept = s1.Classifier.load(each.save(tmp_path / f"kept-{each is calibrated}"))
+        assert (kept.predict_proba(X) == each.predict_proba(X)).all()
+        assert kept.classes_.tolist() == each.classes_.tolist()
+    assert (calibrated.predict_proba(X) != classifier.predict_proba(X)).any()
     classifier.set_params(options=None, class_weight=None).partial_fit(X, Y.astype(str))
     assert len(classifier.loss_curve_) == len(run.history) + 1
     frame = s1.fit(s1.Network("4-3"), s1.Dataset.from_arrays(pd.DataFrame(X, columns=list("abcd")), Y), epochs=1)

@@ -84,7 +84,7 @@ class Answers:
             If there is something at ``path`` already, or it cannot be written.
         """
         check_is_fitted(self)
-        if self.run_.estimator["labels"] is None:
+        if self.run_.estimator.get("labels", ...) is None:
             raise UsageError("classifier-labels", given=self.classes_.dtype)
         return self.run_.save(path)
 
