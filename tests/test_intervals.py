@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from sumtoone.errors import UsageError
+from sumtoone.errors import DataError, UsageError
 from sumtoone.evaluation import Reliability, report_from, wilson, with_interval
 from sumtoone.evaluation.intervals import MOST_UNITS, bootstrapped, units
 from sumtoone.evaluation.reliability import equal_masses
@@ -140,3 +141,26 @@ def test_bins_hold_as_many_rows_each_and_equal_confidences_stay_together() -> No
 def test_each_bin_of_a_reliability_has_wilsons_interval() -> None:
     found = Reliability.of([0.1, 0.9, 0.95, 1.0], [False, True, False, True], bins=2)
     assert found.intervals == [wilson(0, 1), wilson(2, 3)]
+
+
+@pytest.mark.parametrize("sort", [Reliability.of, Reliability.of_equal_mass])
+@pytest.mark.parametrize(
+    ("confidence", "correct", "bins", "got"),
+    [
+        ([], [], 15, "confidence (0,), correct (0,)"),
+        ([[0.5]], [[1]], 15, "confidence (1, 1), correct (1, 1)"),
+        ([0.5, 0.6], [1], 15, "confidence (2,), correct (1,)"),
+        ([0.5, math.nan], [1, 0], 15, "confidence[1] = nan, correct[1] = 0"),
+        ([0.0, 0.6], [1, 0], 15, "confidence[0] = 0, correct[0] = 1"),
+        ([0.5, 1.2], [1, 0], 15, "confidence[1] = 1.2, correct[1] = 0"),
+        ([0.5, 0.6], [1, 3], 15, "confidence[1] = 0.6, correct[1] = 3"),
+        (["a"], [1], 15, "confidence=['a'], correct=[1]"),
+        ([0.5], [1], 0, "bins=0"),
+        ([0.5], [1], "many", "bins='many'"),
+    ],
+)
+def test_what_is_no_confidence_is_refused(sort: Any, confidence: Any, correct: Any, bins: Any, got: str) -> None:
+    """NaN and 1.2 would lie in the last bin, and nothing would tell."""
+    with pytest.raises(DataError) as raised:
+        sort(confidence, correct, bins)
+    assert (raised.value.code, raised.value.got) == ("reliability-values", got)

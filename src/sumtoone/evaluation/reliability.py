@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sumtoone.errors import DataError
 from sumtoone.evaluation.intervals import Interval, bootstrapped, units, wilson
+from sumtoone.language.display import quoted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -73,10 +75,15 @@ class Reliability:
     def of(cls, confidence: ArrayLike, correct: ArrayLike, bins: int = BINS) -> Reliability:
         """Sort confidences in (0, 1] and whether each prediction was right into bins of equal width.
 
+        Raises
+        ------
+        DataError
+            If there are none, they are no such numbers, or there is no bin; as :meth:`of_equal_mass`.
+
         >>> Reliability.of([0.8, 1.0, 0.4], [True, False, True], bins=2).counts.tolist()
         [1, 2]
         """
-        sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+        sure, right = _checked(confidence, correct, bins)
         edges = equal_widths(bins)
         return cls.from_sums(edges, *binned(sure, right, edges))
 
@@ -87,7 +94,7 @@ class Reliability:
         >>> Reliability.of_equal_mass([0.8, 1.0, 0.4, 0.7], [True, False, True, True], bins=2).counts.tolist()
         [2, 2]
         """
-        sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+        sure, right = _checked(confidence, correct, bins)
         edges = equal_masses(sure, bins)
         return cls.from_sums(edges, *binned(sure, right, edges))
 
@@ -116,6 +123,27 @@ class Reliability:
         counts = self.counts[self.counts > 0]
         right = (self.accuracy[self.counts > 0] * counts).round().astype(np.int64)
         return [wilson(*each) for each in zip(right.tolist(), counts.tolist(), strict=True)]
+
+
+def _checked(confidence: ArrayLike, correct: ArrayLike, bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return both as numbers (N,); :class:`DataError` if they are others: NaN has no bin, and would lie in the last."""
+    try:
+        sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError(
+            "reliability-values", given=f"confidence={quoted(confidence)}, correct={quoted(correct)}"
+        ) from None
+    if sure.ndim != 1 or sure.shape != right.shape or not len(sure):
+        raise DataError("reliability-values", given=f"confidence {sure.shape}, correct {right.shape}")
+    wrong = np.flatnonzero(~((sure > 0) & (sure <= 1) & ((right == 0) | (right == 1))))
+    if len(wrong):
+        row = int(wrong[0])
+        raise DataError(
+            "reliability-values", given=f"confidence[{row}] = {sure[row]:.6g}, correct[{row}] = {right[row]:.6g}"
+        )
+    if not isinstance(bins, int | np.integer) or bins < 1:
+        raise DataError("reliability-values", given=f"bins={quoted(bins)}")
+    return sure, right
 
 
 @dataclass(frozen=True, eq=False)
