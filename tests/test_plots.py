@@ -25,7 +25,7 @@ from PIL import Image
 
 from sumtoone import plots
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UsageError
-from sumtoone.evaluation import Reliability, Report, report_from
+from sumtoone.evaluation import Reliability, Report, report_from, with_interval
 from sumtoone.language import entries, speaking
 from sumtoone.plots import canvas
 from sumtoone.plots.canvas import BLUE, VERMILION, drawing
@@ -373,7 +373,7 @@ def test_the_confusion_matrix_shows_shares_and_counts(classes: int) -> None:
     assert [label.get_text() for label in labels] == list(map(str, range(0, classes, step)))
     assert [label.get_text() for label in axes.get_yticklabels()] == list(map(str, range(0, classes, step)))
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
-    assert axes.get_title() == f"300 rows, {judged.accuracy:.2%} of them right"
+    assert axes.get_title() == f"300 rows, {with_interval(judged.right, 300)} of them right"
 
 
 def test_one_epoch_is_one_tick() -> None:
@@ -391,7 +391,7 @@ def test_of_many_classes_the_commonest_confusions_are_bars() -> None:
     assert [bar.get_width() for bar in axes.patches] == [pair.count for pair in most]
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == [f"{pair.true} → {pair.predicted}" for pair in most]
-    assert axes.get_title() == f"300 rows, {judged.accuracy:.2%} of them right"
+    assert axes.get_title() == f"300 rows, {with_interval(judged.right, 300)} of them right"
     assert axes.get_ylabel() == "The commonest confusions, true → predicted"
 
 
@@ -417,8 +417,12 @@ def test_the_reliability_diagram_holds_the_bins() -> None:
     ends = [bar.get_y() + bar.get_height() for bar in gaps]
     assert ends == pytest.approx(reliability.confidence[filled])
     assert [bar.get_height() for bar in lower.patches] == reliability.counts.tolist()
-    assert upper.get_title() == f"Expected calibration error {judged.ece:.4f}"
-    assert words(plots.reliability_diagram(reliability)) == words(figure)
+    low, high = judged.intervals["ece"]
+    assert upper.get_title() == f"Expected calibration error {judged.ece:.4f} [{low:.4f}, {high:.4f}]"
+    # Bins alone tell of no interval, and all else.
+    assert words(plots.reliability_diagram(reliability)) == [
+        word.removesuffix(f" [{low:.4f}, {high:.4f}]") for word in words(figure)
+    ]
 
 
 def test_bins_of_equal_mass_are_drawn_as_wide_as_they_are() -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from sumtoone.errors import DataError
-from sumtoone.evaluation import Reliability, Report
+from sumtoone.evaluation import Reliability, Report, with_interval
 from sumtoone.language import text
 from sumtoone.plots.canvas import BLUE, GREY, VERMILION, drawing, readable
 
@@ -82,7 +82,7 @@ def confusion_matrix(report: Report) -> Figure:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel=text("plots.predicted"), ylabel=text("plots.true"))
-    axes.set_title(text("plots.confusion", rows=report.rows, accuracy=report.accuracy))
+    axes.set_title(text("plots.confusion", rows=report.rows, accuracy=with_interval(report.right, report.rows)))
     ticks = [0, 0.01, 0.05, 0.2, 0.5, 1]
     bar = figure.colorbar(picture, ax=axes, format=PercentFormatter(1.0), ticks=ticks, shrink=0.8)
     bar.set_label(text("plots.share-of-row"))
@@ -101,7 +101,8 @@ def _commonest(report: Report) -> Figure:
     axes.set_yticks(places, [f"{names[pair.true]} → {names[pair.predicted]}" for pair in found])
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel=text("plots.rows"), title=text("plots.confusion", rows=report.rows, accuracy=report.accuracy))
+    axes.set_title(text("plots.confusion", rows=report.rows, accuracy=with_interval(report.right, report.rows)))
+    axes.set_xlabel(text("plots.rows"))
     axes.set_ylabel(text("plots.confusions"))
     return figure
 
@@ -111,7 +112,7 @@ def reliability_diagram(judged: Report | Reliability) -> Figure:
     """Draw how often predictions of each confidence are right, and below it how many of them there are.
 
     The whiskers are Wilson's 95 % intervals: where one crosses the diagonal, luck alone may be the gap.
-    Where the bars end on the diagonal, confidence can be taken at its word.
+    Where the bars end on the diagonal, confidence can be taken at its word. Of a report, the error has its interval.
     """
     reliability = judged if isinstance(judged, Reliability) else judged.reliability
     filled = reliability.counts > 0
@@ -146,7 +147,10 @@ def reliability_diagram(judged: Report | Reliability) -> Figure:
     upper.errorbar(middle, accuracy, whiskers, fmt="none", ecolor="black", capsize=2.5, label=text("plots.interval"))
     upper.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1.2, label=text("plots.calibrated"))
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel=text("plots.share-right"))
-    upper.set_title(text("plots.reliability", ece=reliability.ece))
+    error = f"{reliability.ece:.4f}"
+    if isinstance(judged, Report):
+        error += " [{:.4f}, {:.4f}]".format(*judged.intervals["ece"])
+    upper.set_title(text("plots.reliability", ece=error))
     upper.yaxis.set_major_formatter(PercentFormatter(1.0))
     # Beside no axes but above them both: bars of low confidence stand where a legend inside would lie.
     figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=2)
