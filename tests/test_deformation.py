@@ -203,6 +203,29 @@ def test_the_preprocessing_is_that_of_the_rows_as_they_are(digits: Dataset) -> N
     assert run.preprocessing == Preprocessing.fitted(digits.train.inputs)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_deformed_pictures_of_floats_are_prepared_as_pictures(channels: int) -> None:
+    generator = seeded()
+    inputs = torch.rand(60, 9, 9, channels, generator=generator) * torch.tensor([1.0, 1000.0, 1e-3][:channels])
+    # One row of sixty has ink in a corner: by itself that pixel would be eight deviations from its mean.
+    inputs[:, 0, 0] = 0
+    inputs[7, 0, 0] = inputs[7, 4, 4]
+    image = (9, 9) if channels == 1 else (9, 9, channels)
+    split = Split(inputs.reshape(60, -1), torch.arange(60) % 2)
+    data = Dataset("floats", split, split, split, ("a", "b"), image_shape=image, source="floats")
+    run = fit(Network(f"{data.features}-4-2"), data, epochs=1, deformation="shift=3")
+    of_channel = inputs.double().flatten(0, 2)
+    pixels = 1 if channels == 1 else 81
+    assert run.preprocessing.mean == pytest.approx(of_channel.mean(0).tolist() * pixels, rel=1e-6)
+    assert run.preprocessing.std == pytest.approx(of_channel.std(0, correction=0).tolist() * pixels, rel=1e-6)
+    (part,) = Source(replace(make_plan(data, str(run.network.specification), deformation="shift=3", batch_size=60),
+                             preprocessing=run.preprocessing)).of(0, 0, 1)  # fmt: skip
+    prepared = part.inputs * run.preprocessing.step[0] + run.preprocessing.step[1]
+    assert float(prepared.abs().max()) < 4
+    # Without deformations, and of rows with a preprocessing of their own, all stays as it was.
+    assert fit(Network(f"{data.features}-4-2"), data, epochs=1).preprocessing == Preprocessing.fitted(split.inputs)
+
+
 def test_pictures_far_from_zero_are_deformed_before_they_are_prepared() -> None:
     generator = seeded()
     far = 1e6 + torch.rand(60, 36, generator=generator, dtype=torch.float64)

@@ -16,7 +16,7 @@ from sumtoone.comparing.comparison import Comparison, row_of
 from sumtoone.comparing.grid import Contender, Training, tuning_seed
 from sumtoone.comparing.sending import send, shares_disk
 from sumtoone.comparing.working import FILES, Arrays, Material, Neighbours, Outcome, planned
-from sumtoone.data import Dataset, Preprocessing
+from sumtoone.data import Dataset
 from sumtoone.errors import RunError, TrainingError
 from sumtoone.language import text
 from sumtoone.run_folder import held, told
@@ -24,6 +24,7 @@ from sumtoone.storage import json_line, write_atomically
 from sumtoone.training.checks import check_fit
 from sumtoone.training.process import surroundings
 from sumtoone.training.progress import Listener
+from sumtoone.training.rows import fitted
 from sumtoone.training.state import fingerprint_of
 
 ROWS = "rows.jsonl"
@@ -112,7 +113,7 @@ def compared(
     RunError, UsageError, ShapeError, DataError, UnavailableError, KeyboardInterrupt
         As :func:`sumtoone.compare`.
     """
-    preprocessing = Preprocessing.fitted(dataset.train.inputs)
+    preprocessing = fitted(dataset, contenders[0].options)
     facts = {name: getattr(dataset, name) for name in ("name", "classes", "image_shape", "source", "label", "weight")}
     facts |= {"handwriting": dataset.handwriting}
     material = Material(

@@ -20,6 +20,7 @@ from sumtoone.training.many import checked_seeds, jobs_for, train_many
 from sumtoone.training.process import surroundings
 from sumtoone.training.progress import Listener, listening
 from sumtoone.training.resuming import Unfinished, finished, unfinished
+from sumtoone.training.rows import fitted
 from sumtoone.training.session import train
 from sumtoone.training.state import Plan, Progress, device_of
 
@@ -100,7 +101,8 @@ def fit(
         says, else all alike. The options'
         ``class_weight`` comes on top. Validation rows have neither: their loss and accuracy are plain means.
     preprocessing
-        From raw rows to network input; None fits one on the training rows alone.
+        From raw rows to network input; None fits one on the training rows alone, as they are. Where pictures of floats
+        are deformed, all pixels of a channel share one mean and one deviation.
     progress
         Show a bar on standard error, if that is a terminal.
     on_event
@@ -141,7 +143,7 @@ def fit(
         raise UsageError("training-snapshots")
     chosen = None if seeds is None else checked_seeds(seeds, network)
     with new_folder(out) as folder, enough_memory():
-        preprocessing = preprocessing or Preprocessing.fitted(dataset.train.inputs)
+        preprocessing = preprocessing or fitted(dataset, options)
         counts = row_weights(weights, dataset, options)
         plan = Plan(network, dataset, preprocessing, options, device_of(options), counts)
         if chosen is not None:

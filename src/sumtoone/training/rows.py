@@ -6,11 +6,14 @@ Shape suffixes: N rows, D inputs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sumtoone.data import Dataset, Preprocessing
+from sumtoone.options import TrainingOptions
 from sumtoone.training.deforming import Deformer
 from sumtoone.training.randomness import Orders, derived_seed
 from sumtoone.training.state import Plan
@@ -30,6 +33,21 @@ class Rows(NamedTuple):
     weights: Tensor | None
     order: Tensor
     steps: int
+
+
+def fitted(dataset: Dataset, options: TrainingOptions) -> Preprocessing:
+    """Return the preprocessing that training fits when it is given none.
+
+    Where pictures of floats are deformed, all pixels of a channel share one mean and one deviation, as those of uint8
+    always do: what is rare in a pixel, and would be far from its mean, is moved there from the pixels beside it.
+    """
+    inputs_ND, image = dataset.train.inputs, dataset.image_shape
+    if options.deformation is None or image is None or inputs_ND.dtype == torch.uint8:
+        return Preprocessing.fitted(inputs_ND)
+    channels = (*image, 1)[2]
+    of_channel = Preprocessing.fitted(inputs_ND.reshape(-1, channels))
+    pixels = 1 if len(of_channel.mean) == 1 else dataset.features // channels
+    return replace(of_channel, features=dataset.features, mean=of_channel.mean * pixels, std=of_channel.std * pixels)
 
 
 class Source:
