@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,30 @@ def test_frozen_matrices_are_left_and_convolutions_are_adamws(clouds: Dataset) -
     run = fit(module, clouds, epochs=1, optimizer="muon")
     assert torch.equal(module[3].weight, before)
     assert len(run.history) == 1
+
+
+class _HeadFirst(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.body = nn.Linear(5, 3, bias=False), nn.Linear(6, 5, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.body(x).relu())
+        return logits
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_the_matrix_of_the_logits_is_adamws_wherever_it_stands_and_muons_never(clouds: Dataset, frozen: bool) -> None:
+    module = _HeadFirst()
+    module.head.requires_grad_(not frozen)
+    before = module.head.weight.clone()
+    engine = PlainEngine(replace(make_plan(clouds, "6-3", optimizer="muon"), network=module))
+    engine.train(0, 0, 1)
+    found = {name for name in engine.state() if name.startswith("optimizer.")}
+    adams = set() if frozen else {f"optimizer.head.weight.{entry}" for entry in ("exp_avg", "exp_avg_sq", "step")}
+    assert found == {"optimizer.body.weight.momentum_buffer", *adams}
+    assert len(fit(module, clouds, epochs=1, optimizer="muon").history) == 1
+    assert torch.equal(module.head.weight, before) == frozen
 
 
 def test_the_plain_engine_takes_it_and_the_fused_one_is_refused_by_name(clouds: Dataset) -> None:

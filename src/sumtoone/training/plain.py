@@ -141,9 +141,11 @@ def _loss(logits_BK: Tensor, labels_B: Tensor, weights_B: Tensor | None, smoothi
 
 def _optimizers(plan: Plan) -> list[tuple[torch.optim.Optimizer, list[str]]]:
     """Return the optimizers that step one after another, each with the names of its parameters."""
+    found: list[tuple[torch.optim.Optimizer, list[str]]] = []
     trained, matrices = plan.trained(), plan.orthogonalised()
     rest = [name for name in trained if name not in matrices]
-    found = [(_optimizer([trained[name] for name in rest], plan.options), rest)]
+    if rest:
+        found.append((_optimizer([trained[name] for name in rest], plan.options), rest))
     if matrices:
         # Its steps are scaled to the size of AdamW's, so that one learning rate serves both (Liu et al. 2025).
         lr, decay = plan.options.learning_rate, plan.options.decay

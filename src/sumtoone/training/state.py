@@ -45,12 +45,17 @@ class Plan:
         return {name: each for name, each in self.network.named_parameters() if each.requires_grad}
 
     def orthogonalised(self) -> list[str]:
-        """Return the parameters whose steps Muon makes: the matrices but the last, which makes the logits.
+        """Return the parameters whose steps Muon makes: all matrices but the one that makes the logits.
 
-        The last layer, biases and all that is no matrix are AdamW's, as Muon's author has it (Jordan et al. 2024).
+        That layer, biases and all that is no matrix are AdamW's, as Muon's author has it (Jordan et al. 2024). A module
+        may name its layers in any order: the last matrix with a row for each class makes the logits.
         """
-        matrices = [name for name, parameter in self.trained().items() if parameter.ndim == 2]
-        return matrices[:-1] if self.options.optimizer == "muon" else []
+        if self.options.optimizer != "muon":
+            return []
+        matrices = {name: each for name, each in self.network.named_parameters() if each.ndim == 2}
+        makes_logits = [name for name, each in matrices.items() if len(each) == len(self.dataset.classes)]
+        left_out = (makes_logits or list(matrices))[-1:]
+        return [name for name, each in matrices.items() if each.requires_grad and name not in left_out]
 
     def optimizer_entries(self) -> dict[str, tuple[str, ...]]:
         """Return the names of what the optimizer remembers of each parameter."""
