@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +52,10 @@ class Doubled(MyNetwork):
     def forward(self, x):
         return super().forward(x).softmax(dim=1)
 
+class Skips(MyNetwork):
+    def forward(self, x):
+        return self.second(torch.relu(self.first(x) + self.first(x)))
+
 class Plain:
     pass
 
@@ -87,6 +94,33 @@ def test_a_class_is_trained_on_its_logits_and_saved(folder: Path, capsys: pytest
     assert run.metrics["test"]["accuracy"] > 0.6
     assert set(folder.iterdir()) - before == {folder / "run"}  # no __pycache__ beside the person's files
     assert not any(name == "neighbour" for name in sys.modules)
+
+
+@pytest.mark.measured
+@pytest.mark.parametrize(("name", "needed"), [("MyNetwork", False), ("Skips", True)])
+def test_what_goes_on_with_a_training_needs_the_file_only_of_a_module(folder: Path, name: str, needed: bool) -> None:
+    out, network = folder / "run", f"{folder / 'net.py'}:{name}"
+    words = ["train", str(folder / "clouds.csv"), "--network", network, "--epochs", "100000", "--out", str(out)]
+    process = subprocess.Popen([sys.executable, "-m", "sumtoone", *words, "-q"], stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(list((out / "checkpoints").glob("*.json"))) < 2:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    (command,) = [line for line in said.splitlines() if "--resume" in line]
+    ending = f" --network {network}" if needed else ""
+    assert command == f"  sumtoone train --out {out} --resume{ending}"
+
+
+def test_sizes_beside_a_file_would_do_nothing_in_going_on_either(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = f"{folder / 'net.py'}:Skips"
+    assert _train(folder, network, "--epochs", "1", "-q") == 0
+    capsys.readouterr()
+    again = ["train", "--out", str(folder / "run"), "--resume", "--network", network]
+    assert main([*again, "--dropout", "0.3"]) == 2
+    assert "[adopt-options]" in capsys.readouterr().err
+    assert main([*again, "-q"]) == 0
 
 
 def test_without_training_time_the_start_weights_are_the_modules_own(folder: Path) -> None:
@@ -172,8 +206,8 @@ def test_a_name_longer_than_names_may_be(folder: Path, capsys: pytest.CaptureFix
     ("name", "given", "hint"),
     [
         (":Mynetwork", "'Mynetwork'", "did you mean MyNetwork?"),
-        ("", "''", "choose one of MyNetwork, Needs, Forgetful, Logits, Doubled, ready"),
-        (":", "''", "choose one of MyNetwork, Needs, Forgetful, Logits, Doubled, ready"),
+        ("", "''", "choose one of MyNetwork, Needs, Forgetful, Logits, Doubled, Skips, ready"),
+        (":", "''", "choose one of MyNetwork, Needs, Forgetful, Logits, Doubled, Skips, ready"),
     ],
 )
 def test_no_such_class(folder: Path, capsys: pytest.CaptureFixture[str], name: str, given: str, hint: str) -> None:

@@ -118,11 +118,18 @@ class _Task:
     judged: bool
     calibrated: bool
 
-    @property
-    def again(self) -> list[str]:
-        """The words that a command to go on with this training needs beside its folder."""
-        module = [] if self.network is None or not names_file(self.network) else ["--network", self.network]
-        return [*module, *(["--calibrate"] if self.calibrated else [])]
+    def again(self, network: nn.Module | None) -> list[str]:
+        """Return the words that a command to go on with training ``network`` needs beside its folder."""
+        from sumtoone.network import Network
+
+        # Of a dense network the run's folder has the sizes, whatever file it was read from.
+        own = self.network is not None and network is not None and not isinstance(network, Network)
+        return [*(["--network", str(self.network)] if own else []), *(["--calibrate"] if self.calibrated else [])]
+
+    def check_options(self) -> None:
+        """Refuse options of sizes beside a file, which says itself what its network is."""
+        if self.network is not None and names_file(self.network) and (self.activation, self.dropout) != (None, None):
+            raise UsageError("adopt-options", given=_named(self, "activation", "dropout"), network=self.network)
 
 
 def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
@@ -131,8 +138,7 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     in_file = sizes is not None and names_file(sizes)
     if sizes is not None and not in_file:
         Specification.parse(sizes, activation, dropout)
-    if in_file and (task.activation, task.dropout) != (None, None):
-        raise UsageError("adopt-options", given=_named(task, "activation", "dropout"), network=sizes)
+    task.check_options()
     voice.begin(text("cli.train.begin"))
     from sumtoone.data import load
     from sumtoone.network import Network
@@ -156,7 +162,10 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     if options.early_stopping is not None and options.schedule == "one-cycle":
         begun += "\n" + text("cli.train.one-cycle")
     begun = "\n".join([begun, *odd_columns(dataset)])
-    with nullcontext(out) if out is not None else _default_folder(dataset) as folder, told(folder, out, task.again):
+    with (
+        nullcontext(out) if out is not None else _default_folder(dataset) as folder,
+        told(folder, out, task.again(network)),
+    ):
         run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice, begun))
     return run, folder
 
@@ -221,12 +230,13 @@ def _called(network: nn.Module) -> tuple[str, str]:
 def _resume(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     if out is None:
         raise UsageError("resume-out")
+    task.check_options()
     voice.begin(text("cli.train.begin"))
     from sumtoone.training import resume
 
     _check_kept(out, task)
     module = module_in(task.network) if task.network is not None and ".py" in task.network else None
-    with told(out, None, task.again):
+    with told(out, None, task.again(module)):
         begun = text("cli.train.resume-start", out=out)
         return resume(out, network=module, progress=not voice.quiet, on_event=_listener(voice, begun)), out
 
