@@ -18,6 +18,7 @@ import warm
 from sumtoone import Run, load, open_run
 from sumtoone.cli import main
 from sumtoone.evaluation import with_interval
+from sumtoone.storage import json_from_bytes, json_to_bytes
 
 COMMAND = [sys.executable, "-W", "error", "-m", "sumtoone"]
 
@@ -213,6 +214,21 @@ def test_options_beside_resume_that_would_do_nothing(
     assert f"  got: {shown}\n" in error
     assert main(["train", "digits", *out, "--resume"]) == 2
     assert f"  got: DATA digits; the run has {table}\n" in capsys.readouterr().err
+
+
+def test_a_run_of_old_has_no_options_that_came_later(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "r")]
+    assert main(["train", str(table), "--label", "kind", "--epochs", "1", "-q", *out]) == 0
+    document = json_from_bytes((tmp_path / "r" / "run.json").read_bytes())
+    for name in ("averaging", "deformation"):
+        del document["options"][name]
+    (tmp_path / "r" / "run.json").write_bytes(json_to_bytes(document))
+    assert main(["train", *out, "--resume", "-q"]) == 0
+    capsys.readouterr()
+    assert main(["train", *out, "--resume", "--averaging", "0.1"]) == 2
+    assert "  got: --averaging 0.1; the run has None\n" in capsys.readouterr().err
 
 
 def test_every_option_arrives(table: Path, tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def kept_task(folder: Path) -> dict[str, Any] | None:
         else:
             document = read_document(folder, stems(folder)[0])["task"]
             data, options, described = document, document["options"], document["specification"]
+        # Of old a run had fewer options: it goes on without those that came later.
+        options = {**TrainingOptions().to_json(), **options}
         kept = {**options, "data": data["source"], "label": data["label"], "weight": data.get("weight")}
         return kept if described is None else {**kept, **_sizes(described)}
     except (RunError, OSError, ValueError, LookupError, TypeError):
