@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,29 @@ def test_threads_change_no_bit_of_a_deformed_training(digits: Dataset) -> None:
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1]])
+@pytest.mark.parametrize("kind", ENGINES)
+def test_it_computes_with_no_more_threads_than_the_training_has(
+    digits: Dataset, kind: str, seeds: list[int] | None
+) -> None:
+    seen, before = set(), torch.get_num_threads()
+    threads = 2 if seeds and kind == "fused" else 1
+
+    def listen(event: Any) -> None:
+        seen.add(torch.get_num_threads())
+        with ThreadPoolExecutor(1) as pool:
+            of_others.add(pool.submit(torch.get_num_threads).result())
+
+    of_others: set[int] = set()
+    try:
+        torch.set_num_threads(3)
+        options: dict[str, Any] = {"epochs": 1, "deformation": EVERY, "engine": kind, "threads": threads}
+        fit(Network("784-8-10"), digits, **options, seeds=seeds, on_event=listen)
+        assert (seen, of_others, torch.get_num_threads()) == ({1}, {3}, 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("kind", ENGINES)

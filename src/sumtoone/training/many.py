@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from sumtoone.data import Dataset, Split
@@ -28,7 +27,7 @@ from sumtoone.run_folder import new_folder
 from sumtoone.runs import Run
 from sumtoone.specification import plain_number
 from sumtoone.training.checks import check_fit
-from sumtoone.training.process import Surroundings, surroundings
+from sumtoone.training.process import Surroundings, surroundings, torch_threads
 from sumtoone.training.progress import Listener, listening
 from sumtoone.training.session import train
 from sumtoone.training.state import Plan, Progress
@@ -154,19 +153,20 @@ def _one_at_a_time(listeners: Sequence[Listener]) -> Callable[[Job], Listener]:
 
 def _side_by_side(tasks: Sequence[_Task], around: Surroundings) -> list[Run]:
     """Run up to ``around.threads`` tasks at a time; what ends one ends all, between two steps."""
-    stop, threads = threading.Event(), torch.get_num_threads()
+    stop = threading.Event()
     each = around.threads if len(tasks) == 1 else 1
 
     def run(task: _Task) -> Run:
         try:
             if stop.is_set():
                 raise KeyboardInterrupt
-            return task(Surroundings(each, stop.is_set, fused=True))
+            with torch_threads(each):
+                return task(Surroundings(each, stop.is_set, fused=True))
         except BaseException:
             stop.set()
             raise
 
-    with ThreadPoolExecutor(around.threads, "run", initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+    with ThreadPoolExecutor(around.threads, "run") as pool:
         # A context for each: it says which language a listener speaks.
         futures = [pool.submit(copy_context().run, run, task) for task in tasks]
         pending = set(futures)

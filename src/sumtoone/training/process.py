@@ -1,7 +1,7 @@
 """What a process has only one of: torch's threads, its random state, and Ctrl-C.
 
-The plain engine computes with torch's threads and draws dropout from torch's own random state, so plain trainings take
-turns, and whatever they set is put back. The fused engine needs neither: its trainings run side by side.
+The plain engine draws dropout from torch's own random state, so plain trainings take turns, and whatever they set is
+put back. The fused engine does not: its trainings run side by side.
 
 Of a forked child: OpenMP's threads, with which PyTorch computes, do not survive the fork, and whoever waits for one
 waits for ever. So a child of a process that has trained computes with one, until it asks for more.
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import torch
 from torch.nn.parameter import is_lazy
@@ -29,7 +30,8 @@ from sumtoone.training.state import Plan
 # the core it costs fifteen times as much: the threads wait for each other at every one of a step's small operations.
 _PRODUCTS_FOR_ONE_THREAD = 2**25
 
-_turn = threading.RLock()
+_turn, _setting = threading.RLock(), threading.Lock()
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Surroundings:
 
 @contextmanager
 def surroundings(plan: Plan) -> Iterator[Surroundings]:
-    """Hold Ctrl-C back to the end of a step inside the block; for the plain engine also torch's threads and state.
+    """Hold Ctrl-C back to the end of a step inside the block; set torch's threads and state where it computes.
 
     The threads are ``options.threads``, ``SUMTOONE_THREADS``, or what suits the network's size.
     """
@@ -56,7 +58,10 @@ def surroundings(plan: Plan) -> Iterator[Surroundings]:
         if not fused:
             stack.enter_context(_turn)
             stack.enter_context(torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []))
-            wanted = stack.enter_context(_torch_threads(wanted or _suited(plan)))
+            wanted = wanted or _suited(plan)
+        if not fused or plan.options.deformation is not None:
+            # Rows are deformed by torch, whichever engine takes the steps.
+            wanted = stack.enter_context(torch_threads(wanted or torch.get_num_threads()))
         yield Surroundings(wanted or torch.get_num_threads(), stack.enter_context(interruptible()), fused)
 
 
@@ -77,21 +82,34 @@ def _suited(plan: Plan) -> int:
 
 
 @contextmanager
-def _torch_threads(wanted: int) -> Iterator[int]:
-    """Let torch compute with so many threads inside the block, and every thread with as many as before behind it.
-
-    torch keeps one number for threads to come, and one for each that has computed; a thread that began to compute
-    while another trained has taken over that one's. A new thread tells the number for all.
-    """
-    before: list[int] = []
-    asker = threading.Thread(target=lambda: before.append(torch.get_num_threads()))
-    asker.start()
-    asker.join()
-    torch.set_num_threads(wanted)
+def torch_threads(wanted: int) -> Iterator[int]:
+    """Let torch compute with so many threads inside the block, where this thread asks it to, and then as before."""
+    before = torch.get_num_threads()
+    _compute_with(wanted)
     try:
         yield wanted
     finally:
-        torch.set_num_threads(before[0])
+        _compute_with(before)
+
+
+def _compute_with(number: int) -> None:
+    """Set this thread's number of torch's threads, and no other's.
+
+    torch keeps one number for each thread that has computed, and one for those to come: who sets the one sets both. A
+    new thread sets the latter back.
+    """
+    with _setting:
+        to_come = _elsewhere(torch.get_num_threads)
+        torch.set_num_threads(number)
+        _elsewhere(lambda: torch.set_num_threads(to_come))
+
+
+def _elsewhere(call: Callable[[], _Result]) -> _Result:
+    found: list[_Result] = []
+    thread = threading.Thread(target=lambda: found.append(call()))
+    thread.start()
+    thread.join()
+    return found[0]
 
 
 @cache
@@ -101,6 +119,6 @@ def _heed_forks() -> None:
 
 
 def _begin_anew() -> None:
-    global _turn  # noqa: PLW0603 - the parent's may be held by a thread that is not there
-    _turn = threading.RLock()
+    global _turn, _setting
+    _turn, _setting = threading.RLock(), threading.Lock()
     torch.set_num_threads(1)
