@@ -20,7 +20,7 @@ from benchmarks.protocol import RECORDS, machine, write_record
 from benchmarks.recipes import RUNGS, SEARCHES, Recipe, Search
 from sumtoone import Dataset, Network, Run, evaluate, fit, load, resume
 
-HOME = Path("runs") / "ladder"
+HOME, SEEDS = Path("runs") / "ladder", 5
 PACKAGES = ("sumtoone", "torch", "numpy")
 RECORD = "ladder"
 
@@ -29,15 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is not trained yet, write the record, and renew the table made from it."""
     names = [recipe.name for recipe in RUNGS]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ladder", description=__doc__)
-    parser.add_argument("--only", default=",".join(names), help="some of %(default)s")
-    parser.add_argument("--seeds", type=int, default=5, help="networks of each rung (default: %(default)s)")
+    parser.add_argument("--only", help=f"some of {','.join(names)}")
+    parser.add_argument("--seeds", type=int, help=f"networks of each rung (default: {SEEDS})")
     parser.add_argument("--search", action="store_true", help="compare optimizers on validation rows instead")
     parser.add_argument("--folder", type=Path, default=HOME, help="where the runs are kept (default: %(default)s)")
     given = parser.parse_args(arguments)
-    wanted = given.only.split(",")
+    if given.search and (given.only, given.seeds) != (None, None):
+        parser.error("--only and --seeds are of rungs, not of --search")
+    wanted, seeds = (
+        names if given.only is None else given.only.split(","),
+        SEEDS if given.seeds is None else given.seeds,
+    )
     if unknown := sorted(set(wanted) - set(names)):
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(names)}")
-    if given.seeds < 1:
+    if seeds < 1:
         parser.error("--seeds must be 1 or more")
     found: list[dict[str, Any]] = []
     if given.search:
@@ -47,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     for recipe in RUNGS:
         if recipe.name in wanted:
-            found.append(climbed(recipe, given.seeds, given.folder))
+            found.append(climbed(recipe, seeds, given.folder))
             renewed("rungs", found)
 
 

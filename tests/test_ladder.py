@@ -114,6 +114,8 @@ def test_the_record_keeps_what_it_held_and_the_page_follows(
     [
         (["--only", "mnist"], f"there is no mnist; there are {', '.join(recipe.name for recipe in RUNGS)}"),
         (["--seeds", "0"], "--seeds must be 1 or more"),
+        (["--search", "--seeds", "3"], "--only and --seeds are of rungs, not of --search"),
+        (["--search", "--only", "mnist-dense"], "--only and --seeds are of rungs, not of --search"),
     ],
 )
 def test_wrong_words_are_refused(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
