@@ -206,8 +206,8 @@ def ladder_table(record: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {rung['name']} | {rung['what']} | **{_with_deviation(rung['test'])}** "
-        f"| {_with_deviation(rung['validation'])} | {rung['parameters']:,} | {rung['seeds']} "
+        f"| {rung['name']} | {rung['what']} | **{_with_deviation(rung, 'test')}** "
+        f"| {_with_deviation(rung, 'validation')} | {rung['parameters']:,} | {rung['seeds']} "
         f"| {rung['seconds']['mean']:.0f} | {rung['recipe']} |"
         for rung in record["rungs"]
     ]
@@ -226,8 +226,10 @@ def ladder_table(record: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _with_deviation(figures: Mapping[str, float]) -> str:
-    return f"{figures['mean']:.2%} ± {figures['deviation'] * 100:.2f}"
+def _with_deviation(rung: Mapping[str, Any], rows: str) -> str:
+    """Return a mean over seeds and its deviation in points; one seed has none."""
+    figures = rung[rows]
+    return f"{figures['mean']:.2%}" + (f" ± {figures['deviation'] * 100:.2f}" if rung["seeds"] > 1 else "")
 
 
 TABLES = {
