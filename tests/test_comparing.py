@@ -109,6 +109,16 @@ def test_test_rows_do_not_travel() -> None:
     assert {row["key"] for row in found.rows}.isdisjoint(row["key"] for row in other.rows)
 
 
+def test_processes_from_before_follow_into_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        found = compared(out="c", backend="loky", workers=2, activations="relu", seeds=2)
+        assert {path.name for path in (tmp_path / name / "c").iterdir()} == {row["key"] for row in found.rows} | {
+            "rows.jsonl"
+        }
+
+
 # --- keys
 
 

@@ -123,7 +123,8 @@ def compared(
         dataset.columns,
         None if dataset.weights is None else dataset.weights.numpy(),
         preprocessing,
-        out,
+        # A process that is there from before may stand in another folder.
+        None if out is None else out.absolute(),
         keeps=out is not None,
         caller=os.getpid(),
     )
