@@ -289,6 +289,21 @@ def test_names_tell_what_differs() -> None:
     ]
 
 
+@given(st.lists(st.floats(1e-6, 1.0), min_size=2, max_size=4, unique=True), st.floats(1e-16, 1e-6))
+def test_no_two_learning_rates_have_one_name(lrs: list[float], apart: float) -> None:
+    lrs = list(dict.fromkeys([*lrs, lrs[0] * (1 + apart)]))
+    names = [each.name for each in contenders("12-8-3", {**AXES, "lrs": lrs}, {})]
+    assert len(set(names)) == len(lrs)
+    assert [float(name.removeprefix("lr ")) for name in names] == pytest.approx(lrs, rel=1e-5)
+
+
+def test_learning_rates_that_are_almost_alike_have_rows_of_their_own() -> None:
+    found = compared(activations="relu", lrs=[0.01234561, 0.01234562], seeds=1)
+    assert [each.name for each in found.contenders] == ["lr 0.01234561", "lr 0.01234562"]
+    first, second = map(found.curves, found.contenders)
+    assert [first, second] == [[row["validation_accuracy"]] for row in found.rows]
+
+
 def test_momentum_is_for_the_contenders_that_have_one() -> None:
     found = contenders("12-8-3", {**AXES, "optimizers": ["sgd", "adamw"]}, {"momentum": 0.5})
     assert [each.options.momentum for each in found] == [0.5, TrainingOptions().momentum]

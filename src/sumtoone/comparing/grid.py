@@ -14,6 +14,7 @@ from sumtoone.language import text
 from sumtoone.language.display import quoted
 from sumtoone.options import COUNTS, TrainingOptions, is_whole
 from sumtoone.specification import Specification, plain_number
+from sumtoone.storage import is_number
 
 AUTO = "auto"
 MOST_SEEDS = 1_000
@@ -120,6 +121,7 @@ def contenders(sizes: str, axes: Mapping[str, Sequence[Any] | str], given: Mappi
     lists = {name: _values(name, values) for name, values in axes.items() if not (name == "lrs" and tuned)}
     lrs = [None] if tuned else lists["lrs"]
     networks = lists["networks"] or [sizes]
+    digits = _digits(lists.get("lrs", ()))
     kept: dict[Any, SumtooneError] = {}
     found: list[Contender] = []
     for network, activation, optimizer, batch, lr in product(
@@ -133,12 +135,10 @@ def contenders(sizes: str, axes: Mapping[str, Sequence[Any] | str], given: Mappi
         except UsageError as error:
             kept |= {(each.code, str(each.fields)): each for each in getattr(error, "problems", (error,))}
             continue
+        rate = "" if lr is None else f"{lr:.{digits}g}"
         tried = tuple(factor * options.learning_rate for factor in FACTORS) if tuned else ()
         shown = {"networks": str(specification), "activations": activation, "optimizers": optimizer}
-        shown |= {
-            "batch_sizes": text("compare.batch", size=batch),
-            "lrs": text("compare.lr", lr=f"{lr:g}" if lr else ""),
-        }
+        shown |= {"batch_sizes": text("compare.batch", size=batch), "lrs": text("compare.lr", lr=rate)}
         varied = [shown[name] for name in shown if len(lists.get(name, ())) > 1]
         found.append(Contender(", ".join(varied) or activation, specification, options, tried))
     raise_all(list(kept.values()))
@@ -172,6 +172,12 @@ def check_count(entrants: Sequence[Contender], seeds: Sequence[int]) -> None:
     count = sum(len(seeds) + len(each.tried) for each in entrants)
     if count > MOST_TRAININGS:
         raise UsageError("compare-many", count=f"{count:,}", most=f"{MOST_TRAININGS:,}")
+
+
+def _digits(numbers: Sequence[Any]) -> int:
+    """Return how many digits tell numbers apart, six at least: contenders are known by their names."""
+    known = [float(number) for number in numbers if is_number(number)]
+    return next((n for n in range(6, 17) if len({f"{number:.{n}g}" for number in known}) == len(known)), 17)
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
