@@ -304,6 +304,15 @@ def test_learning_rates_that_are_almost_alike_have_rows_of_their_own() -> None:
     assert [first, second] == [[row["validation_accuracy"]] for row in found.rows]
 
 
+@pytest.mark.parametrize("of", [np.array, torch.tensor, tuple])
+def test_an_array_is_a_list_of_its_numbers(of: Any) -> None:
+    axes = {**AXES, "lrs": [0.25, 0.5], "batch_sizes": [8, 16]}
+    assert contenders("12-8-3", {**axes, "lrs": of([0.25, 0.5]), "batch_sizes": of([8, 16])}, {}) == contenders(
+        "12-8-3", axes, {}
+    )
+    assert grid.checked_seeds(of([3, 1])) == (3, 1)
+
+
 def test_momentum_is_for_the_contenders_that_have_one() -> None:
     found = contenders("12-8-3", {**AXES, "optimizers": ["sgd", "adamw"]}, {"momentum": 0.5})
     assert [each.options.momentum for each in found] == [0.5, TrainingOptions().momentum]
@@ -325,6 +334,10 @@ def test_momentum_is_for_the_contenders_that_have_one() -> None:
         ({"networks": ["12-8-3", [12, 8, 3]]}, "compare-twice", "'12-8-3'"),
         ({"activations": ["relu", "rely"]}, "choice", "'rely'"),
         ({"activations": {"relu": 1}}, "compare-axis", "{'relu': 1}"),
+        ({"lrs": np.zeros((2, 2))}, "compare-axis", None),
+        ({"lrs": [np.zeros(2), np.zeros(2)]}, "compare-axis", None),
+        ({"seeds": np.zeros((1, 2))}, "compare-seeds", None),
+        ({"seeds": np.array([0.5])}, "compare-seeds", None),
         ({"lrs": [0.1, 0]}, "number-range", "0"),
         ({"lrs": "fast"}, "number-range", "'fast'"),
         ({"lr": 0.1}, "compare-option", "lr="),

@@ -117,7 +117,7 @@ def contenders(sizes: str, axes: Mapping[str, Sequence[Any] | str], given: Mappi
     dropout = plain_number(rest.pop("dropout", 0.0))
     _check_names(rest)
     momentum = {name: rest.pop(name) for name in ("momentum", "nesterov") if name in rest}
-    tuned = axes["lrs"] == AUTO
+    tuned = isinstance(axes["lrs"], str) and axes["lrs"] == AUTO
     lists = {name: _values(name, values) for name, values in axes.items() if not (name == "lrs" and tuned)}
     lrs = [None] if tuned else lists["lrs"]
     networks = lists["networks"] or [sizes]
@@ -154,7 +154,7 @@ def checked_seeds(given: Any) -> tuple[int, ...]:
     number = plain_number(given)
     if isinstance(number, int) and is_whole(number, 1, MOST_SEEDS):
         return tuple(range(number))
-    listed = tuple(map(plain_number, given)) if isinstance(given, list | tuple | range) else ()
+    listed = tuple(_listed(given) or ())
     if not (
         0 < len(set(listed)) == len(listed) <= MOST_SEEDS and all(is_whole(each, *COUNTS["seed"]) for each in listed)
     ):
@@ -188,15 +188,28 @@ def _check_names(given: Mapping[str, Any]) -> None:
         TrainingOptions.of(**given)  # says it, with what is near
 
 
+def _axes(given: Any) -> int:
+    shape = getattr(given, "shape", ())
+    return len(shape) if isinstance(shape, tuple) else 0
+
+
+def _listed(given: Any) -> list[Any] | None:
+    """Return the members of a list, or of an array of one axis, as Python's own; None of what is neither."""
+    if _axes(given) == 1:
+        return list(given.tolist())
+    return list(map(plain_number, given)) if isinstance(given, list | tuple | range) else None
+
+
 def _values(name: str, given: Any) -> list[Any]:
     """Return the values of an axis; one that stands alone is a list of itself."""
-    values = list(map(plain_number, given)) if isinstance(given, list | tuple | range) else [given]
+    values = _listed(given)
+    values = [given] if values is None else values
     if not values and name != "networks":
         raise UsageError("compare-empty", name=name)
     shown = [str(Specification.parse(value)) if name == "networks" else value for value in values]
+    if any(isinstance(value, list | dict | set) or _axes(value) for value in shown):
+        raise UsageError("compare-axis", name=name, given=quoted(given))
     twice = [value for place, value in enumerate(shown) if value in shown[:place]]
     if twice:
         raise UsageError("compare-twice", name=name, given=quoted(twice[0]))
-    if any(isinstance(value, list | dict | set) for value in shown):
-        raise UsageError("compare-axis", name=name, given=quoted(given))
     return values
