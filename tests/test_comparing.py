@@ -160,6 +160,16 @@ def test_a_key_is_its_content_and_nothing_else(given_: dict[str, Any], seed: int
 def test_what_is_left_to_the_default_has_the_key_of_what_names_it() -> None:
     named = Training(one(weight_decay=0.3, networks=[[12, 8, 3]]), 0).key("a")
     assert named == Training(one(), 0).key("a")
+
+
+@pytest.mark.parametrize("name", ["momentum", "weight_decay", "label_smoothing", "dropout", "lrs", "class_weight"])
+def test_equal_numbers_have_one_key_however_they_are_written(name: str) -> None:
+    whole, real = ([1], [1.0]) if name == "lrs" else ({"0": 2}, {"0": 2.0}) if name == "class_weight" else (0, 0.0)
+    keys = {Training(one(optimizers=["sgd"], **{name: value}), 0).key("a") for value in (whole, real)}
+    assert len(keys) == 1
+
+
+def test_a_choice_of_learning_rate_has_the_key_of_what_names_it() -> None:
     tuned = contenders("12-8-3", AXES, {})[0]
     assert tuned.tried == (0.00125, 0.0025, 0.005, 0.01, 0.02)
     assert Training(tuned.at(0.01), 0).key("a") == Training(one(), 0).key("a")

@@ -35,6 +35,8 @@ _NOT_OPTIONS = {
     "early_stopping": "epochs",
 }
 
+_REAL = ("lr", "momentum", "weight_decay", "label_smoothing", "averaging")
+
 
 @dataclass(frozen=True)
 class Contender:
@@ -94,12 +96,19 @@ class Training:
         content = {
             "sizes": specification.sizes,
             "activation": specification.activation,
-            "dropout": specification.dropout,
-            "options": self.options.to_json(),
+            "dropout": float(specification.dropout),
+            "options": {name: _canonical(name, value) for name, value in self.options.to_json().items()},
             "data": fingerprint,
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _canonical(name: str, value: Any) -> Any:
+    """Return an option such that equal ones are written alike: 1 and 1.0 are one number."""
+    if isinstance(value, dict):
+        return {each: float(weight) for each, weight in value.items()}
+    return float(value) if name in _REAL and value is not None else value
 
 
 def contenders(sizes: str, axes: Mapping[str, Sequence[Any] | str], given: Mapping[str, Any]) -> tuple[Contender, ...]:
