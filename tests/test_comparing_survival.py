@@ -273,6 +273,34 @@ def test_what_comes_back_from_afar_is_the_run(tmp_path: Path) -> None:
     assert {name for name in theirs if ours[name] != theirs[name]} == {"digests", "digest"}
 
 
+def test_a_process_of_a_cluster_trains_as_many_at_a_time_as_it_has_threads() -> None:
+    from sumtoone.comparing import working
+    from sumtoone.comparing.grid import Training, contenders
+    from sumtoone.data import Preprocessing
+
+    axes = {
+        "networks": ["12-8-3"],
+        "activations": ["relu"],
+        "optimizers": ["adamw"],
+        "lrs": [0.01],
+        "batch_sizes": [64],
+    }
+    training = Training(contenders("12-8-3", axes, {"epochs": 1})[0], 0)
+    facts, preprocessing = {"name": "x", "classes": DATASET.classes}, Preprocessing.fitted(DATASET.train.inputs)
+    afar = working.Material(facts, DATASET.fingerprint, DATASET.marks, None, None, preprocessing, None, keeps=False)
+    outcomes: list[working.Outcome] = []
+
+    def train() -> None:
+        outcomes.append(working.work("a", training, afar, None, *working.arrays_of(DATASET)))
+
+    # Where a process was begun by the caller, this is held by the one training that it does at a time.
+    with working._busy:
+        thread = threading.Thread(target=train, daemon=True)
+        thread.start()
+        thread.join(30)
+        assert [outcome.error for outcome in outcomes] == [None]
+
+
 def test_a_backend_that_is_not_installed_is_named() -> None:
     with pytest.raises(UnavailableError) as caught:
         compare(DATASET, networks="12-8-3", epochs=1, backend="ray")

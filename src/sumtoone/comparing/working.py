@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -47,7 +47,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 # The rows as they travel: joblib hands large arrays on once, whatever else a task holds.
 Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
-# Held while a process trains for another one.
+# Held while a process trains for the one that began it.
 _busy = threading.Lock()
 
 
@@ -158,12 +158,13 @@ def work(
             arrays = (train_inputs, train_labels, validation_inputs, validation_labels)
             plan = planned(training, material, arrays)
             stopped = _stopped(neighbours, material.caller)
-            if neighbours is None:
+            # Several at a time where a cluster's process has several threads; whoever leaves with its caller waits.
+            around: AbstractContextManager[object] = nullcontext() if neighbours is None else neighbours.counted()
+            if neighbours is None and material.caller is not None:
                 if material.caller == os.getppid():
                     _leave_with(material.caller)
-                with _busy:
-                    return _trained(key, plan, material, listeners, stopped)
-            with neighbours.counted():
+                around = _busy
+            with around:
                 return _trained(key, plan, material, listeners, stopped)
     except Exception as error:
         # Whoever gets it raises it: it is told apart from what a backend raises.
