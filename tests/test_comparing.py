@@ -427,6 +427,16 @@ FAST = [[0.8, 0.95, 0.97], [0.7, 0.92, 0.96], [0.8, 0.91, 0.98], [0.75, 0.94, 0.
 SLOW = [[0.5, 0.8, 0.93], [0.4, 0.85, 0.92], [0.5, 0.82, 0.95], [0.6, 0.86, 0.91]]
 
 
+def test_no_interval_leaves_what_can_be() -> None:
+    found = made({"relu": [[0.89, 0.95, 1.0], [0.89, 0.9, 0.8], [0.1, 0.2, 0.9]]})
+    (summary,) = found.to_json()["contenders"]
+    assert (summary["validation_accuracy"]["high"], summary["epochs"]["low"]) == (1.0, 0.0)
+    assert found.statements[0].estimates[0].low == 0
+    assert "100.0]" in found.table[1][0][4]
+    two = made({"tanh": SLOW[:3], "relu": [[0.89, 0.95, 1.0], [0.89, 0.9, 0.8], [0.1, 0.2, 0.9]]})
+    assert all(each.high <= 1 for statement in two.statements[1:] for each in statement.estimates)
+
+
 def test_statements_are_what_scipy_says_of_the_pairs() -> None:
     found = made({"sigmoid": SLOW, "relu": FAST})
     slow, fast = ([np.interp(0.9, curve, [1, 2, 3]) for curve in curves] for curves in (SLOW, FAST))

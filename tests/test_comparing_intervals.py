@@ -90,9 +90,17 @@ def test_a_higher_level_is_not_reached_sooner(curve: list[float], one: float, ot
 
 def test_the_band_of_curves_is_that_of_each_epoch() -> None:
     curves = [[0.5, 0.9], [0.6, 0.8], [0.7, 0.7]]
-    assert band(curves) == [mean_interval([0.5, 0.6, 0.7]), mean_interval([0.9, 0.8, 0.7])]
+    assert band(curves) == [mean_interval([0.5, 0.6, 0.7]), mean_interval([0.9, 0.8, 0.7], most=1.0)]
     assert band(curves[:1]) == [Interval(0.5, 0.5, 0.5), Interval(0.9, 0.9, 0.9)]
     assert band([]) == []
+
+
+@given(st.lists(shares, min_size=3, max_size=9))
+def test_the_band_of_shares_holds_shares(values: list[float]) -> None:
+    (found,) = band([[value] for value in values])
+    free = mean_interval(values)
+    assert free is not None
+    assert (found.low, found.high) == (max(free.low, 0.0), min(free.high, 1.0))
 
 
 def test_intervals_hold_what_they_promise() -> None:

@@ -168,7 +168,7 @@ class Comparison:
         counts |= {"early": early} if early else {}
         if counts:
             return [Statement(kind, *about, (share_interval(count, len(reached)),)) for kind, count in counts.items()]
-        interval = mean_interval(there)
+        interval = _interval(there, "epochs")
         return [] if interval is None else [Statement("epochs", *about, (interval,))]
 
     def _pair(self, first: Contender, other: Contender, comparisons: int) -> list[Statement]:
@@ -177,7 +177,7 @@ class Comparison:
         measures = {"epochs": self.reached, "accuracy": self.final}
         for kind, measured in measures.items():
             one, two = ([each for each in measured(name) if _known(each, kind)] for name in (first, other))
-            a, b = mean_interval(one), mean_interval(two)
+            a, b = _interval(one, kind), _interval(two, kind)
             if a is None or b is None or len(one) < len(self.seeds) or len(two) < len(self.seeds):
                 continue
             about = (len(self.seeds), self.reach, self.epochs, (a, b))
@@ -228,8 +228,8 @@ class Comparison:
         reached = [epochs for epochs in self.reached(contender) if epochs is not None]
         final = [accuracy for accuracy in self.final(contender) if _known(accuracy, "accuracy")]
         known = len(reached) == len(self.seeds) and min(reached) > 1
-        epochs = mean_interval(reached) if known else None
-        accuracy = mean_interval(final) if len(final) == len(self.seeds) else None
+        epochs = _interval(reached, "epochs") if known else None
+        accuracy = _interval(final, "accuracy") if len(final) == len(self.seeds) else None
         seconds = [row["seconds"] for row in self._rows(contender) if not row["diverged"]]
         return {
             **contender.to_json(),
@@ -288,6 +288,11 @@ def row_of(
 def _known(value: float | None, kind: str) -> TypeGuard[float]:
     """Whether a seed's accuracy is there, or the epochs that it took are known and no mere bound."""
     return value is not None and not math.isnan(value) and (kind == "accuracy" or value > 1)
+
+
+def _interval(values: Sequence[float], kind: str) -> Interval | None:
+    """Return the mean and its interval; no accuracy is above 1, and nothing is reached before the training begins."""
+    return mean_interval(values, least=0.0, most=1.0 if kind == "accuracy" else math.inf)
 
 
 def _shown(interval: Interval, *, percent: bool = False, points: bool = False) -> str:

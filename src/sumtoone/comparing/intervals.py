@@ -47,8 +47,13 @@ def epochs_to_reach(accuracies: Sequence[float], goal: float) -> float | None:
     return None
 
 
-def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
+def mean_interval(
+    values: Sequence[float], level: float = LEVEL, least: float = -math.inf, most: float = math.inf
+) -> Interval | None:
     """Return the mean and its t interval (Student 1908); None of fewer than three values.
+
+    What can be no less than ``least`` and no more than ``most`` has an interval that ends there: a share of 101 %
+    is none.
 
     >>> mean_interval([1.0, 2.0, 3.0]).value
     2.0
@@ -60,7 +65,7 @@ def mean_interval(values: Sequence[float], level: float = LEVEL) -> Interval | N
     mean = math.fsum(values) / count
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     half = _t_quantile(level, count - 1) * deviation / math.sqrt(count)
-    return Interval(mean, mean - half, mean + half)
+    return Interval(mean, max(mean - half, least), min(mean + half, most))
 
 
 def paired_difference(
@@ -97,12 +102,12 @@ def share_interval(count: int, total: int, level: float = LEVEL) -> Interval:
 def band(curves: Sequence[Sequence[float]]) -> list[Interval]:
     """Return for each epoch the mean over seeds and its t interval, as wide as nothing where there are too few seeds.
 
-    Shape: ``curves`` (S, E).
+    Shape: ``curves`` (S, E), shares in [0, 1].
     """
     found = []
     for values in zip(*curves, strict=True):
         mean = math.fsum(values) / len(values)
-        found.append(mean_interval(values) or Interval(mean, mean, mean))
+        found.append(mean_interval(values, least=0.0, most=1.0) or Interval(mean, mean, mean))
     return found
 
 
