@@ -372,6 +372,17 @@ def test_what_cannot_be_compared_is_refused_by_name(given_: dict[str, Any], code
     assert got is None or caught.value.got == got
 
 
+@pytest.mark.parametrize(
+    ("axis", "wrong"),
+    [("activations", "rely"), ("optimizers", "adamv"), ("lrs", [0.1, -1]), ("batch_sizes", [0])],
+)
+def test_a_wrong_value_of_an_axis_names_the_axis(axis: str, wrong: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        compared(**{axis: wrong})
+    assert str(caught.value).startswith(f"{axis} ")
+    assert caught.value.fields["name"] == axis
+
+
 def test_an_option_that_is_an_axis_names_the_axis() -> None:
     with pytest.raises(UsageError) as caught:
         compared(batch_size=3)

@@ -24,11 +24,10 @@ FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 # Learning rates are chosen by a seed that nothing is said of: else each contender would be judged by its luckiest.
 TUNING_SEED = 1_000_000
 
+_AXES = {"activation": "activations", "optimizer": "optimizers", "lr": "lrs", "batch_size": "batch_sizes"}
 # What is an axis of the grid, what every training has of its own, and what would make curves of unequal length.
 _NOT_OPTIONS = {
-    "optimizer": "optimizers",
-    "lr": "lrs",
-    "batch_size": "batch_sizes",
+    **_AXES,
     "seed": "seeds",
     "threads": "workers",
     "snapshots": "fit(…, snapshots=True)",
@@ -142,7 +141,8 @@ def contenders(sizes: str, axes: Mapping[str, Sequence[Any] | str], given: Mappi
             specification = Specification.parse(network, activation, dropout)
             options = TrainingOptions.of(**rest, **of_sgd, optimizer=optimizer, lr=lr, batch_size=batch)
         except UsageError as error:
-            kept |= {(each.code, str(each.fields)): each for each in getattr(error, "problems", (error,))}
+            problems = map(_by_axis, getattr(error, "problems", (error,)))
+            kept |= {(each.code, str(each.fields)): each for each in problems}
             continue
         rate = "" if lr is None else f"{lr:.{digits}g}"
         tried = tuple(factor * options.learning_rate for factor in FACTORS) if tuned else ()
@@ -181,6 +181,12 @@ def check_count(entrants: Sequence[Contender], seeds: Sequence[int]) -> None:
     count = sum(len(seeds) + len(each.tried) for each in entrants)
     if count > MOST_TRAININGS:
         raise UsageError("compare-many", count=f"{count:,}", most=f"{MOST_TRAININGS:,}")
+
+
+def _by_axis(error: SumtooneError) -> SumtooneError:
+    """Return an error about one value of an axis by the name that the axis has: an option ``lr`` is not there."""
+    axis = _AXES.get(str(error.fields.get("name")))
+    return error if axis is None else type(error)(error.code, **{**error.fields, "name": axis})
 
 
 def _digits(numbers: Sequence[Any]) -> int:
