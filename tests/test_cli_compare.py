@@ -169,8 +169,21 @@ def test_runs_in_korean_and_quiet(runs: Path, capsys: pytest.CaptureFixture[str]
 def test_an_empty_folder_and_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["runs", str(tmp_path)]) == 0
     assert capsys.readouterr().out == f"no runs in {tmp_path}\n"
-    assert main(["runs", str(tmp_path / "none")]) == 3
-    assert "run-folder" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    for name in ("none", "file", "file/below"):
+        assert main(["runs", str(tmp_path / name)]) == 3
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[0] == "sumtoone: There is no run here [run-missing]"
+        assert lines[2] == f"  got: {tmp_path / name}"
+    with pytest.raises(RunError, match="run-missing"):
+        listing.list_runs("a\0b")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError) as caught:
+        listing.list_runs("x" * 300)  # what the system refuses, whoever asks
+    assert (caught.value.code, caught.value.got) == ("run-unreadable", f"{'x' * 300}: File name too long")
 
 
 def test_a_listed_run_says_what_the_run_says(runs: Path) -> None:

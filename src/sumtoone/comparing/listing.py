@@ -14,8 +14,9 @@ from typing import Any
 from sumtoone.comparing.intervals import Interval, share_interval
 from sumtoone.errors import RunError
 from sumtoone.history import MOST_ROW, History
+from sumtoone.language.display import printable
 from sumtoone.options import COUNTS
-from sumtoone.run_folder import MOST_JSON, as_path, read_file, told
+from sumtoone.run_folder import MOST_JSON, as_path, read_file, told, unreadable
 from sumtoone.storage import is_number, json_from_bytes, json_to_bytes, read_regular, write_atomically
 
 STATES = ("finished", "unfinished", "diverged", "damaged")
@@ -84,8 +85,12 @@ def list_runs(folder: str | Path) -> list[Listed]:
         If there is no such folder, or it may not be read.
     """
     top = as_path(folder)
-    with told(top):
+    try:
         next(top.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise RunError("run-missing", given=printable(top)) from None
+    except OSError as error:
+        raise unreadable(top, error) from None
     found = [read(path) for path in _runs_below(top, _DEEPEST)]
     return sorted(found, key=lambda run: (run.accuracy is None, run.data or "", -(run.accuracy or 0.0), str(run.path)))
 
