@@ -150,8 +150,9 @@ def test_runs_in_words(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (runs / "r0" / "run.json").write_text("{")
     assert main(["runs", str(runs)]) == 0
     head, best, *others = capsys.readouterr().out.splitlines()
-    assert head.split() == ["run", "state", "network", "data", "seed", "epochs", "validation", "accuracy", "seconds"]
-    assert best.split()[:7] == ["r1", "finished", "6-4-3", "(relu)", "clouds", "1", "2"]
+    names = ["run", "state", "network", "optimizer", "lr", "batch", "data", "seed", "epochs", "validation", "accuracy"]
+    assert head.split() == [*names, "seconds"]
+    assert best.split()[:10] == ["r1", "finished", "6-4-3", "(relu)", "adamw", "0.005", "64", "clouds", "1", "2"]
     assert "[" in best
     assert {line.split()[1] for line in others[:-1]} == {"diverged", "damaged"}
     assert (
@@ -192,6 +193,9 @@ def test_a_listed_run_says_what_the_run_says(runs: Path) -> None:
             continue
         run = open_run(listed.path)
         assert listed.network == str(run.network.specification)
+        options = run.options
+        assert (listed.optimizer, listed.batch_size) == (options.optimizer, options.batch_size)
+        assert listed.lr == options.learning_rate
         assert (listed.seed, listed.epochs, listed.of) == (run.options.seed, len(run.history), run.options.epochs)
         assert listed.accuracy == run.history["validation_accuracy"][-1]
         assert listed.seconds == pytest.approx(sum(run.history["seconds"]))

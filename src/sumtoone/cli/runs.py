@@ -35,7 +35,7 @@ def runs(
     if not found:
         voice.say(text("cli.runs.none", folder=folder))
         return
-    names = ("run", "state", "network", "data", "seed", "epochs", "accuracy", "seconds")
+    names = ("run", "state", "network", "optimizer", "lr", "batch", "data", "seed", "epochs", "accuracy", "seconds")
     head = tuple(text(f"cli.runs.head-{name}") for name in names)
     voice.say("\n".join(aligned([head, *(_cells(run, folder) for run in found)])))
     for run in found:
@@ -51,11 +51,12 @@ def _cells(run: Listed, folder: Path) -> tuple[str, ...]:
     accuracy = "–" if run.accuracy is None else f"{run.accuracy:.2%}"
     if interval is not None:
         accuracy += f" [{interval.low:.2%}, {interval.high:.2%}]"
+    lr = None if run.lr is None else f"{run.lr:g}"
     epochs = run.epochs if run.of in (None, run.epochs) else f"{'–' if run.epochs is None else run.epochs}/{run.of}"
     return (
         cut(printable(name), _LONGEST),
         text(f"cli.runs.{run.state}"),
-        *(_shown(each) for each in (network, run.data, run.seed, epochs)),
+        *(_shown(each) for each in (network, run.optimizer, lr, run.batch_size, run.data, run.seed, epochs)),
         accuracy,
         "–" if run.seconds is None else f"{run.seconds:.1f}",
     )

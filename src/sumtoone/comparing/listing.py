@@ -15,7 +15,7 @@ from sumtoone.comparing.intervals import Interval, share_interval
 from sumtoone.errors import RunError
 from sumtoone.history import MOST_ROW, History
 from sumtoone.language.display import printable
-from sumtoone.options import COUNTS
+from sumtoone.options import COUNTS, TrainingOptions
 from sumtoone.run_folder import MOST_JSON, as_path, read_file, told, unreadable
 from sumtoone.storage import is_number, json_from_bytes, json_to_bytes, read_regular, write_atomically
 
@@ -43,6 +43,9 @@ class Listed:
     seed: int | None = None
     epochs: int | None = None
     of: int | None = None
+    optimizer: str | None = None
+    lr: float | None = None
+    batch_size: int | None = None
     accuracy: float | None = None
     rows: int | None = None
     seconds: float | None = None
@@ -67,6 +70,9 @@ class Listed:
             "seed": self.seed,
             "epochs": self.epochs,
             "of": self.of,
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "batch_size": self.batch_size,
             "validation_accuracy": self.accuracy,
             "interval": None if interval is None else [interval.low, interval.high],
             "seconds": self.seconds,
@@ -204,17 +210,27 @@ def _named(described: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, A
     """Return the network, the data and the options that two documents name."""
     sizes, options = described["specification"], data["options"]
     if sizes is None:
-        named = {"network": _text(described["module"]["class"]), "activation": None}
+        named: dict[str, Any] = {"network": _text(described["module"]["class"]), "activation": None}
     else:
         named = {"network": _text(sizes["sizes"]), "activation": _text(sizes["activation"])}
-    source, low = _text(data["source"]), COUNTS["seed"]
-    return {**named, "data": source, "seed": _whole(options["seed"], low[1]), "of": _whole(options["epochs"])}
+    named |= {"data": _text(data["source"]), "seed": _whole(options["seed"], COUNTS["seed"][1])}
+    named |= {"of": _whole(options["epochs"]), "batch_size": _whole(options["batch_size"])}
+    return {**named, "optimizer": _text(options["optimizer"]), "lr": _rate(options)}
 
 
 def _whole(value: Any, most: int = 2**53) -> int:
     if type(value) is not int or not 0 <= value <= most:
         raise ValueError(f"{value!r} is no whole number")
     return value
+
+
+def _rate(options: Mapping[str, Any]) -> float:
+    lr = options["lr"]
+    # What was left to the default is told as what it was.
+    lr = TrainingOptions(optimizer=options["optimizer"]).learning_rate if lr is None else lr
+    if not is_number(lr):
+        raise ValueError(f"{lr!r} is no learning rate")
+    return float(lr)
 
 
 def _text(value: Any) -> str:
