@@ -350,6 +350,8 @@ def test_momentum_is_for_the_contenders_that_have_one() -> None:
         ({"seeds": np.array([0.5])}, "compare-seeds", None),
         ({"lrs": [0.1, 0]}, "number-range", "0"),
         ({"lrs": "fast"}, "number-range", "'fast'"),
+        ({"lrs": None}, "number-range", "None"),
+        ({"lrs": [0.1, None]}, "number-range", "[0.1, None]"),
         ({"lr": 0.1}, "compare-option", "lr="),
         ({"early_stopping": 2}, "compare-option", "early_stopping="),
         ({"epoch": 2}, "training-option", "epoch"),

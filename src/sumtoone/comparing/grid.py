@@ -127,6 +127,9 @@ def contenders(sizes: str, axes: Mapping[str, Sequence[Any] | str], given: Mappi
     momentum = {name: rest.pop(name) for name in ("momentum", "nesterov") if name in rest}
     tuned = isinstance(axes["lrs"], str) and axes["lrs"] == AUTO
     lists = {name: _values(name, values) for name, values in axes.items() if not (name == "lrs" and tuned)}
+    if None in lists.get("lrs", ()):
+        # Not the optimizer's default in silence: of a contender's one rate somebody has to know.
+        raise UsageError("number-range", name="lrs", given=quoted(axes["lrs"]), wanted="x > 0", example="'auto'")
     lrs = [None] if tuned else lists["lrs"]
     networks = lists["networks"] or [sizes]
     digits = _digits(lists.get("lrs", ()))
