@@ -374,6 +374,13 @@ def test_what_cannot_be_compared_is_refused_by_name(given_: dict[str, Any], code
     assert got is None or caught.value.got == got
 
 
+def test_what_cannot_be_called_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(DtypeError) as caught:
+        compared(on_event=3, out=tmp_path / "c")
+    assert (caught.value.code, caught.value.fields["name"]) == ("argument-type", "on_event")
+    assert not (tmp_path / "c").exists()
+
+
 @pytest.mark.parametrize(
     ("axis", "wrong"),
     [("activations", "rely"), ("optimizers", "adamv"), ("lrs", [0.1, -1]), ("batch_sizes", [0])],

@@ -125,7 +125,9 @@ def compare(
     from sumtoone.comparing.working import arrays_of
     from sumtoone.memory import enough_memory
     from sumtoone.run_folder import as_path
+    from sumtoone.training.checks import check_arguments
 
+    check_arguments("compare", on_event=on_event)
     with enough_memory():
         folder, arrays = None if out is None else as_path(out), arrays_of(rows)
         with backend_named(backend, scheduler, workers, arrays):
