@@ -27,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 
 import sumtoone as s1
-from sumtoone.errors import DataError, SumtooneError, TrainingError, UsageError
+from sumtoone.errors import DataError, DtypeError, SumtooneError, TrainingError, UsageError
 from sumtoone.estimator import rows
 from sumtoone.functional import log_softmax
 
@@ -480,11 +480,24 @@ def test_rows_that_are_none_are_refused(name: str, wrong: Any) -> None:
         getattr(classifier, name)(wrong)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pixels_that_were_divided_are_refused_in_every_form(dtype: Any) -> None:
+    pixels = (load_digits().data * 15).astype(np.uint8)
+    step = s1.Preprocessing(64, divisor=255.0, mean=(0.5,), std=(0.5,))
+    data = s1.Dataset.from_arrays(pixels, load_digits().target)
+    classifier = s1.Classifier.from_run(s1.fit(s1.Network("64-8-10"), data, preprocessing=step, epochs=1))
+    assert np.array_equal(classifier.predict(pixels), classifier.predict(pixels.astype(dtype)))
+    with pytest.raises(DtypeError) as caught:
+        classifier.predict((pixels / 255).astype(dtype))
+    assert caught.value.code == "preprocessing-pixels"
+
+
 def test_large_numbers_whose_sum_is_not_finite_are_rows_all_the_same() -> None:
     classifier = small(standardize=False).fit(X, Y)
     large = np.full((3, 4), 3e38, np.float32)
     assert not rows.are_plain(large, 4)
-    assert rows.are_plain(NARROW, 4)
+    plain = [NARROW, X, X.astype(int), X.astype(np.uint8), NARROW[::2, ::-1][:, ::-1], np.asfortranarray(X)]
+    assert all(rows.are_plain(values, 4) for values in plain)
     assert classifier.predict(large).shape == (3,)
 
 

@@ -185,11 +185,11 @@ class Preprocessing:
     def prepared(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return rows as :meth:`rows` gives them, and the scale and shift (D,) that remain to be applied in float32.
 
-        Where float32 would take their digits, the rows are prepared already, and what remains changes nothing. Rows of
-        float64 never remain: whatever reads memory next knows uint8 and float32.
+        Where float32 would take their digits, the rows are prepared already, and what remains changes nothing. Only
+        rows of uint8 and float32 remain: whatever reads memory next knows no other.
         """
         if not self.far:
-            return (rows.float() if rows.dtype == torch.float64 else rows), self.step
+            return (rows if rows.dtype == torch.uint8 else rows.float()), self.step
         return self.applied(rows), (torch.ones(self.features), torch.zeros(self.features))
 
     @cached_property

@@ -66,10 +66,10 @@ class Answers:
     def _values(self, X: ArrayLike) -> Tensor:
         if not hasattr(self, "run_"):
             check_is_fitted(self)
-        if rows.are_plain(X, self.n_features_in_) and not hasattr(self, "feature_names_in_"):
-            # What scikit-learn would find right, in a tenth of its time: of one row that is most of the time.
-            return torch.from_numpy(X)
-        return self.run_.preprocessing.rows(rows.numbers(validate_data(self, X, dtype="numeric", reset=False)))
+        # What scikit-learn would find right, in a tenth of its time: of one row that is most of the time.
+        if not rows.are_plain(X, self.n_features_in_) or hasattr(self, "feature_names_in_"):
+            X = rows.numbers(validate_data(self, X, dtype="numeric", reset=False))
+        return self.run_.preprocessing.rows(X)
 
     # --- files
 

@@ -35,16 +35,16 @@ def numbers(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def are_plain(values: object, features: int) -> bool:
-    """Whether these are finite rows (N, D), N > 0, of float32 or float64 in one piece: nothing is left to do.
+    """Whether these are an array of finite rows (N, D), N > 0, of float32, float64 or whole numbers.
 
     A sum beyond the type's range counts as not finite.
     """
-    if type(values) is not np.ndarray or values.ndim != 2 or values.dtype not in _PLAIN or not values.flags.carray:
+    if type(values) is not np.ndarray or values.ndim != 2 or values.shape[1] != features or not len(values):
         return False
-    if values.shape[1] != features or not len(values):
-        return False
+    if values.dtype.kind in "iu":
+        return True
     with np.errstate(over="ignore", invalid="ignore"):
-        return math.isfinite(values.sum())
+        return values.dtype in _PLAIN and math.isfinite(values.sum())
 
 
 class Arrays(Dataset):
