@@ -494,11 +494,27 @@ def test_pixels_that_were_divided_are_refused_in_every_form(dtype: Any) -> None:
 
 def test_large_numbers_whose_sum_is_not_finite_are_rows_all_the_same() -> None:
     classifier = small(standardize=False).fit(X, Y)
-    large = np.full((3, 4), 3e38, np.float32)
+    large = np.full((3, 4), 1e38, np.float32)
     assert not rows.are_plain(large, 4)
     plain = [NARROW, X, X.astype(int), X.astype(np.uint8), NARROW[::2, ::-1][:, ::-1], np.asfortranarray(X)]
     assert all(rows.are_plain(values, 4) for values in plain)
-    assert classifier.predict(large).shape == (3,)
+    assert classifier.predict(large).tolist() == [classifier.predict(large / 1e30)[0]] * 3
+
+
+@pytest.mark.parametrize("name", ["predict", "predict_proba", "predict_log_proba", "decision_function"])
+@pytest.mark.parametrize("values", [X * 1e39, NARROW * np.float32(4e37)])
+def test_no_class_is_named_where_float32_holds_no_answer(name: str, values: NDArray[Any]) -> None:
+    classifier = small().fit(X, Y)
+    with pytest.raises(DataError) as caught:
+        getattr(classifier, name)(values)
+    assert str(caught.value) == (
+        "The network gives no numbers for these rows [serve-no-answer]\n"
+        "  expected: finite logits\n"
+        "  got: NaN or infinity\n"
+        "  try: look at the values of the rows: they may be far outside of what the network was trained on"
+    )
+    with pytest.raises(DataError):
+        classifier.run_.predict(values)
 
 
 # --- parameters

@@ -14,7 +14,7 @@ from torch import Tensor
 from sumtoone.errors import UsageError
 from sumtoone.estimator import parameters, rows
 from sumtoone.functional import log_softmax
-from sumtoone.runs import Run, open_run
+from sumtoone.runs import Run, answered, open_run
 
 # Below this, float32 soon holds fewer digits of a probability, and then none.
 _SMALL = 1e-30
@@ -35,14 +35,18 @@ class Answers:
     # --- answers
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Return the probability of each class (N, K) for rows (N, D), in the order of ``classes_``."""
+        """Return the probability of each class (N, K) for rows (N, D), in the order of ``classes_``.
+
+        As the other answers, it raises ``ValueError`` for what scikit-learn's estimators refuse, and for rows so far
+        outside of what was trained on that float32 holds no answer.
+        """
         values = self._values(X)
-        return np.asarray(self.run_.probabilities_of(values).numpy())
+        return np.asarray(answered(self.run_.probabilities_of(values)).numpy())
 
     def predict_log_proba(self, X: ArrayLike) -> NDArray[np.float32]:
         """Return the logarithms of :meth:`predict_proba`, which stay finite where a probability is too small."""
         values = self._values(X)
-        probabilities = self.run_.probabilities_of(values)
+        probabilities = answered(self.run_.probabilities_of(values))
         small = probabilities < _SMALL
         if not bool(small.any()):
             return np.asarray(probabilities.log().numpy())
@@ -61,7 +65,7 @@ class Answers:
 
     def _logits(self, X: ArrayLike) -> Tensor:
         values = self._values(X)
-        return self.run_.logits_of(values)
+        return answered(self.run_.logits_of(values))
 
     def _values(self, X: ArrayLike) -> Tensor:
         if not hasattr(self, "run_"):
