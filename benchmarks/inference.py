@@ -7,7 +7,7 @@ Outside: the network, its export and its compilation. The first round is the fir
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -123,12 +123,19 @@ def scikit_learn(task: Task) -> Session:
     from sklearn.neural_network import MLPClassifier
 
     start, x_ND = start_weights(task), rows_for(task).numpy()
-    widths, classes = [weight.shape[0] for weight, _ in start[:-1]], start[-1][0].shape[0]
-    classifier = MLPClassifier(widths, task.activation, batch_size=classes)
-    classifier.partial_fit(np.zeros((classes, x_ND.shape[1]), np.float32), np.arange(classes), classes=range(classes))
-    classifier.coefs_ = [weight.T.numpy() for weight, _ in start]
-    classifier.intercepts_ = [bias.numpy() for _, bias in start]
+    widths = [weight.shape[0] for weight, _ in start[:-1]]
+    classifier = with_weights(MLPClassifier(widths, task.activation, batch_size=10), start)
     return session(task, lambda: lambda: classifier.predict_proba(x_ND))
+
+
+def with_weights(classifier: Any, layers: Sequence[tuple[Tensor, Tensor]]) -> Any:
+    """Return an ``MLPClassifier`` that has these weights (out, in) and biases (out,), in float32."""
+    features, classes = layers[0][0].shape[1], layers[-1][0].shape[0]
+    labels = np.arange(classifier.batch_size) % classes
+    classifier.partial_fit(np.zeros((len(labels), features), np.float32), labels, classes=range(classes))
+    classifier.coefs_ = [np.ascontiguousarray(weight.T.numpy()) for weight, _ in layers]
+    classifier.intercepts_ = [bias.numpy().copy() for _, bias in layers]
+    return classifier
 
 
 def numpy(task: Task) -> Session:

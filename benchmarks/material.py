@@ -45,10 +45,10 @@ def floats(given: Dataset) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return step(given.train.inputs), given.train.labels, step(given.test.inputs), given.test.labels
 
 
-def start_weights(task: Task) -> list[tuple[Tensor, Tensor]]:
+def start_weights(task: Task, seed: int = 0) -> list[tuple[Tensor, Tensor]]:
     """Return weight (out, in) and bias (out,) of each layer, the same for every contender."""
-    with torch.no_grad():
-        parameters = [parameter.detach().clone() for parameter in Network(task.network, task.activation).parameters()]
+    network = Network(task.network, task.activation, seed=seed)
+    parameters = [parameter.detach().clone() for parameter in network.parameters()]
     return list(zip(parameters[::2], parameters[1::2], strict=True))
 
 

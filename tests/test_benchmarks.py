@@ -170,13 +170,16 @@ def test_the_classifier_and_scikit_learns_learn_the_same_and_answer_the_same(mon
         session = prepare(Task(rows=3))
         session.run(0)
         assert session.judge() <= inference.TOLERANCE
-    found = []
-    for prepare in estimator.FIT.values():
-        session = prepare(Task("50-128-64-5", material.SYNTHETIC, 4_000, 50, epochs=5))
-        session.run(0)
-        found.append(session.judge())
-    assert min(found) > 0.6
-    assert abs(found[0] - found[1]) < 0.1
+    # In a single batch there is no order of the rows: with equal settings nothing but rounding tells them apart.
+    for rows, batch, least, near in ((4_000, 50, 0.6, 0.03), (200, 200, 0.2, 0.002)):
+        sessions = [
+            fit(Task("50-128-64-5", material.SYNTHETIC, rows, batch, epochs=5)) for fit in estimator.FIT.values()
+        ]
+        for session in sessions:
+            assert session.run(3) > 0
+        found = [session.judge() for session in sessions]
+        assert min(found) > least
+        assert abs(found[0] - found[1]) < near
 
 
 def test_a_quick_run_measures_and_writes_nothing(
