@@ -525,6 +525,10 @@ def test_no_class_is_named_where_float32_holds_no_answer(name: str, values: NDAr
     [
         ({"hidden": (0,)}, "specification-size"),
         ({"hidden": -3}, "specification-size"),
+        ({"hidden": None}, "classifier-hidden"),
+        ({"hidden": "128-64"}, "classifier-hidden"),
+        ({"hidden": (8.0,)}, "classifier-hidden"),
+        ({"hidden": iter((8,))}, "classifier-hidden"),
         ({"activation": "swish"}, "choice"),
         ({"dropout": 1.0}, "number-range"),
         ({"epochs": 0}, "training-count"),
@@ -548,6 +552,19 @@ def test_wrong_parameters_are_refused_when_fitting(parameters: dict[str, Any], c
             fit(small(**parameters))
         assert caught.value.code == code
         assert isinstance(caught.value, ValueError)
+
+
+def test_sizes_of_hidden_layers_in_every_form_of_a_sequence() -> None:
+    forms = (8, np.int32(8), (8,), [np.int64(8)], np.array([8]))
+    assert {small(hidden=hidden).fit(X, Y).run_.network.specification.sizes for hidden in forms} == {(4, 8, 3)}
+    with pytest.raises(UsageError) as caught:
+        small(hidden=8.5).fit(X, Y)
+    assert str(caught.value) == (
+        "hidden is neither the size of a hidden layer nor the sizes of some [classifier-hidden]\n"
+        "  expected: a whole number, or a list or a tuple of them; () is softmax regression\n"
+        "  got: 8.5\n"
+        "  try: hidden=(128, 64)"
+    )
 
 
 def test_options_that_are_no_parameters() -> None:

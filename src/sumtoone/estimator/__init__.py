@@ -283,8 +283,7 @@ precision, threads, device
 
     def _network(self, features: int, seed: int, before: Run | None) -> Network:
         """Return a new network, or a copy of the one of the run before."""
-        hidden = (int(self.hidden),) if isinstance(self.hidden, Integral | int) else tuple(self.hidden)
-        sizes = (features, *hidden, len(self.classes_))
+        sizes = (features, *parameters.hidden_sizes(self.hidden), len(self.classes_))
         described = Specification.parse(sizes, self.activation, self.dropout)
         if before is None:
             return Network(described, seed=seed)

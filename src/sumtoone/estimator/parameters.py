@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,14 @@ def options_of(classifier: Classifier) -> TrainingOptions:
         # They are kept in a folder, which a classifier has only once it is saved.
         raise UsageError("training-snapshots")
     return options
+
+
+def hidden_sizes(given: Any) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers; :class:`UsageError` for what is neither a whole number nor some."""
+    sizes = [given] if isinstance(given, Integral) else given.tolist() if isinstance(given, np.ndarray) else given
+    if not isinstance(sizes, list | tuple) or not all(isinstance(size, Integral) for size in sizes):
+        raise UsageError("classifier-hidden", given=quoted(given))
+    return tuple(map(int, sizes))
 
 
 def document(classifier: Classifier, run: Run) -> dict[str, Any]:
