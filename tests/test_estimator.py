@@ -311,13 +311,22 @@ def test_early_stopping_judges_rows_that_are_not_trained_on() -> None:
 
 def test_the_rows_to_judge_by_hold_classes_in_proportion() -> None:
     options = s1.TrainingOptions(early_stopping=1)
-    found = rows.Given(X, Y.astype(np.int64), np.arange(150.0)).parted(options, 0.1)
+    found = rows.Given(X, Y.astype(np.int64), np.arange(1.0, 151.0)).parted(options, 0.1)
     assert found.judged is not None
     assert found.train is not None
     assert np.bincount(Y[found.judged]).tolist() == [5, 5, 5]
     assert sorted([*found.train, *found.judged]) == list(range(150))
     assert found.counts is not None
-    assert np.array_equal(found.counts, found.train)
+    assert np.array_equal(found.counts, found.train + 1)
+
+
+def test_rows_that_do_not_count_are_not_judged_by() -> None:
+    counts = np.arange(150) % 2 * 2.0
+    weighted = small(early_stopping=3, epochs=9).fit(X, Y, sample_weight=counts)
+    without = small(early_stopping=3, epochs=9).fit(X[counts > 0], Y[counts > 0])
+    assert weighted.run_.history["validation_loss"] == without.run_.history["validation_loss"]
+    assert weighted.validation_scores_ == without.validation_scores_
+    assert s1.Classifier(early_stopping=2, epochs=1).fit(X, Y, sample_weight=Y != 1).validation_scores_ is not None
 
 
 def test_a_warm_start_begins_with_the_weights_that_are_there() -> None:

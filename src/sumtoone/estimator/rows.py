@@ -89,15 +89,17 @@ class Given:
         return len(self.values) if self.train is None else len(self.train)
 
     def parted(self, options: TrainingOptions, share: float) -> Given:
-        """Return the same with a ``share`` of the rows to judge by, where training may stop early.
+        """Return the same with a ``share`` of the rows that count to judge by, where training may stop early.
 
         Classes are in proportion where each has rows enough for both parts.
         """
         if options.early_stopping is None:
             return self
-        classes, held = np.bincount(self.codes), math.ceil(share * len(self.codes))
-        alike = classes.min() > 1 and min(held, len(self.codes) - held) >= len(classes)
-        places, of_class = np.arange(len(self.codes)), self.codes if alike else None
+        places = np.arange(len(self.codes)) if self.counts is None else np.flatnonzero(self.counts)
+        codes, held = self.codes[places], math.ceil(share * len(places))
+        classes = np.unique(codes, return_counts=True)[1]
+        alike = classes.min() > 1 and min(held, len(places) - held) >= len(classes)
+        of_class = codes if alike else None
         parts = train_test_split(places, test_size=share, stratify=of_class, random_state=options.seed % 2**32)
         train, judged = map(np.sort, parts)
         return replace(self, train=train, judged=judged, counts=None if self.counts is None else self.counts[train])
