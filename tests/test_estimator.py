@@ -113,12 +113,17 @@ def test_bytes_are_pixels_that_share_a_mean_and_a_deviation() -> None:
     assert whole.predict_proba(digits) == pytest.approx(small().fit(digits, labels).predict_proba(digits), abs=1e-5)
 
 
-@pytest.mark.parametrize("far", [0.0, 1e9])
+@pytest.mark.parametrize("far", [0.0, 4e8, 1e9])
 def test_columns_that_are_far_from_zero_constant_or_true_keep_their_digits(far: float) -> None:
     other = np.column_stack([X + far, np.full(len(X), 7.0)])
     classifier = learnt().fit(other, Y)
     assert classifier.score(other, Y) > 0.9
     assert classifier.run_.preprocessing.std[4] == 1.0
+    whole = (other * 10).astype(np.int64)
+    counted = learnt().fit(whole, Y)
+    for dtype in (np.uint64, np.uint32, np.longdouble, float):
+        if whole.max() <= 2**32 or dtype != np.uint32:
+            assert counted.predict_proba(whole.astype(dtype)) == pytest.approx(counted.predict_proba(whole), abs=1e-6)
     above = np.greater(X, X.mean(axis=0))
     assert learnt().fit(above, Y).score(above, Y) > 0.7
 

@@ -263,8 +263,9 @@ class Preprocessing:
         if array.dtype.kind not in "uif":
             raise DtypeError("preprocessing-dtype", given=str(array.dtype))
         if array.dtype.name not in _SHARED:
+            # Not float32, which takes digits that a mean far from zero needs.
             with np.errstate(over="ignore"):
-                array = array.astype(np.float32)
+                array = array.astype(np.float64)
         # PyTorch knows no negative strides, and warns of memory that may not be written to.
         return torch.from_numpy(array if array.flags.carray else np.array(array, order="C"))
 
