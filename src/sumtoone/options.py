@@ -247,11 +247,13 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
     for name in ("nesterov", "snapshots"):
         right = isinstance(getattr(options, name), bool)
         check(name, right, "choice", known="True, False", hint=f"{name}=True")
+    # What is no text, such as an array, is refused above, and cannot be compared.
+    optimizer, engine = (each if isinstance(each, str) else "" for each in (options.optimizer, options.engine))
     if options.nesterov is True:
         moves = options.momentum != 0
         given = f"optimizer={quoted(options.optimizer)}" if moves else "momentum=0"
-        check("nesterov", moves and options.optimizer == "sgd", "training-momentum", given=f"nesterov=True, {given}")
-    if options.optimizer == "muon" and options.engine == "fused":
+        check("nesterov", moves and optimizer == "sgd", "training-momentum", given=f"nesterov=True, {given}")
+    if optimizer == "muon" and engine == "fused":
         found.append(("training-muon", {"given": "optimizer='muon', engine='fused'"}))
     return found
 
