@@ -402,5 +402,5 @@ def test_the_command_line_takes_it_and_says_what_is_wrong(capsys: pytest.Capture
     words = ["train", "digits", "--network", "784-8-10", "--epochs", "1", "--deformation"]
     assert main([*words, "shift=1,elastic=1", "--out", str(tmp_path / "run")]) == 0
     capsys.readouterr()
-    assert main([*words, "shfit=1", "--lang", "ko"]) == 2
+    assert main([*words, "sift=1", "--lang", "ko"]) == 2
     assert capsys.readouterr().err.startswith("sumtoone: 변형을 나타내는 말이 아닙니다 [deformation-part]\n")
