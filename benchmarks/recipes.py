@@ -49,22 +49,22 @@ class Recipe:
 # 98.7 % of the validation digits, and as many without averages.
 _SMALL = TrainingOptions(epochs=30, batch_size=128, lr=0.005, weight_decay=0.3, label_smoothing=0.05, averaging=0.05)
 _SIGMOID = TrainingOptions(epochs=30, batch_size=128, lr=0.01, weight_decay=0.05)
-# After 20 epochs 99.0 % of the validation digits; up to 0.0007 in batches of 128 with dropout 0.4 it was 98.8 %.
+# 98.9 % of the validation digits from both seeds tried; 40 epochs of ReLU up to 0.002 in batches of 256, 98.85 %.
 _WIDE = TrainingOptions(
-    epochs=40,
-    batch_size=256,
-    lr=0.002,
+    epochs=30,
+    batch_size=128,
+    lr=0.001,
     weight_decay=0.1,
     label_smoothing=0.05,
     averaging=0.05,
     precision="bfloat16",
 )
-# Of the validation pictures 30 epochs of GELU up to 0.001 came to 91.2 %, 36 of ReLU up to 0.002 to 90.9 %, and 30 of
-# SGD with dropout 0.5 to 90.6 %.
-_CLOTHING = replace(_WIDE, epochs=60, batch_size=128, lr=0.001, label_smoothing=0.1)
-# After 25 such epochs 99.47 % of the validation digits and 98.55 % of the deformed ones: there is nothing for dropout
-# to do, and more epochs help.
-_DEFORMED = replace(_WIDE, epochs=120, batch_size=128, lr=0.0008, label_smoothing=0.03)
+# Of the validation pictures 91.2 %. Twice the epochs came to 91.1 %, as did twice the width with dropout 0.5; 36 epochs
+# of ReLU up to 0.002 to 90.9 %, and 30 of SGD with dropout 0.5 to 90.6 %.
+_CLOTHING = replace(_WIDE, label_smoothing=0.1)
+# 99.52 and 99.48 % of the validation digits from two seeds, and 99.55 % after 120 epochs; 98.55 % of the deformed ones
+# after 25: there is nothing for dropout to do.
+_DEFORMED = replace(_WIDE, epochs=60, lr=0.0008, label_smoothing=0.03)
 _DIGITS = "shift=1,rotation=10,scaling=0.12,shear=0.1,elastic=1,smoothness=5"
 # Clothes are photographed upright and fill the picture.
 _CLOTHES = "shift=1,rotation=3,scaling=0.05,elastic=0.3,smoothness=4"
@@ -73,7 +73,7 @@ _LESSON, _ONE, _TWO = "784-128-64-10", "784-256-10", "784-1024-1024-10"
 RUNGS = (
     Recipe("mnist-lesson", "mnist", _LESSON, _SMALL, why="the lesson's network"),
     Recipe("mnist-sigmoid", "mnist", _ONE, _SIGMOID, "sigmoid", why="one hidden layer, as of old"),
-    Recipe("mnist-dense", "mnist", _TWO, _WIDE, dropout=0.3, why="the digits as they are"),
+    Recipe("mnist-dense", "mnist", _TWO, _WIDE, "gelu", dropout=0.4, why="the digits as they are"),
     Recipe("mnist-deformed", "mnist", _TWO, replace(_DEFORMED, deformation=_DIGITS), why="new digits in every epoch"),
     Recipe("fashion-lesson", "fashion-mnist", _LESSON, _SMALL, why="the lesson's network"),
     Recipe("fashion-sigmoid", "fashion-mnist", _ONE, _SIGMOID, "sigmoid", why="one hidden layer, as of old"),

@@ -263,8 +263,8 @@ def test_an_interrupted_training_says_how_to_go_on_with_its_calibration() -> Non
 
     asked: dict[str, Any] = dict.fromkeys(("data", "label", "weight", "activation", "dropout"))
     task = _Task(**asked, network="net.py:Net", chosen={}, judged=False, calibrated=True)
-    assert task.again == ["--network", "net.py:Net", "--calibrate"]
-    assert replace(task, network="784-10", calibrated=False).again == []
+    assert task.again(torch.nn.Linear(2, 2)) == ["--network", "net.py:Net", "--calibrate"]
+    assert replace(task, network="784-10", calibrated=False).again(s1.Network("784-10")) == []
 
 
 # --- predict
