@@ -200,9 +200,9 @@ def test_a_listed_run_says_what_the_run_says(runs: Path) -> None:
         assert listed.accuracy == run.history["validation_accuracy"][-1]
         assert listed.seconds == pytest.approx(sum(run.history["seconds"]))
         assert listed.rows == len(DATASET.validation)
-        interval = listed.interval
-        assert interval is not None
-        assert interval.low < listed.accuracy < interval.high or listed.accuracy in (0, 1)
+        assert listed.interval is not None
+        low, high = listed.interval
+        assert low < listed.accuracy < high or listed.accuracy in (0, 1)
 
 
 def test_early_stopping_lists_the_epoch_whose_weights_are_kept(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 import warm
 from sumtoone import Run, load, open_run
 from sumtoone.cli import main
-from sumtoone.evaluation import with_interval
+from sumtoone.intervals import with_interval
 from sumtoone.storage import json_from_bytes, json_to_bytes
 
 COMMAND = [sys.executable, "-W", "error", "-m", "sumtoone"]

@@ -16,7 +16,6 @@ from sumtoone.comparing.intervals import (
     epochs_to_reach,
     mean_interval,
     paired_difference,
-    share_interval,
 )
 
 numbers = st.floats(-1e6, 1e6).map(lambda value: round(value, 6))
@@ -52,15 +51,6 @@ def test_several_comparisons_share_one_chance_of_error() -> None:
     assert found is not None
     theirs = stats.ttest_rel(second, first).confidence_interval(0.99)
     assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high))
-
-
-@given(st.integers(1, 500).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))), levels)
-def test_shares_have_wilsons_interval(counts: tuple[int, int], level: float) -> None:
-    count, total = counts
-    found = share_interval(count, total, level)
-    theirs = stats.binomtest(count, total).proportion_ci(level, method="wilson")
-    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-    assert 0 <= found.low <= found.value <= found.high <= 1
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [1.0, 2.0]])

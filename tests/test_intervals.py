@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sumtoone.errors import DataError, UsageError
-from sumtoone.evaluation import Reliability, report_from, wilson, with_interval
-from sumtoone.evaluation.intervals import MOST_UNITS, bootstrapped, units
+from sumtoone.evaluation import Reliability, report_from
+from sumtoone.evaluation.bootstrap import MOST_UNITS, bootstrapped, units
 from sumtoone.evaluation.reliability import equal_masses
+from sumtoone.intervals import wilson, with_interval
 from test_evaluation import Case, cases, drawn, names
 
 counts = st.integers(1, 10**6).flatmap(lambda rows: st.tuples(st.integers(0, rows), st.just(rows)))

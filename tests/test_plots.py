@@ -25,7 +25,8 @@ from PIL import Image
 
 from sumtoone import plots
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UsageError
-from sumtoone.evaluation import Reliability, Report, report_from, with_interval
+from sumtoone.evaluation import Reliability, Report, report_from
+from sumtoone.intervals import with_interval
 from sumtoone.language import entries, speaking
 from sumtoone.plots import canvas
 from sumtoone.plots.canvas import BLUE, VERMILION, drawing

@@ -10,7 +10,7 @@ import torch
 from lxml import html
 
 from sumtoone import Dataset, History, Network, Report, Run, evaluate, fit, load
-from sumtoone.evaluation import with_interval
+from sumtoone.intervals import with_interval
 from sumtoone.language import LANGUAGES, speaking
 from test_training import make_dataset
 

@@ -83,7 +83,7 @@ def _moved_aside(folder: Path) -> Path:
 
 def _share(accuracy: float, run: Run) -> str:
     """Return an accuracy on validation rows, with its interval where the run knows how many they were."""
-    from sumtoone.evaluation import with_interval
+    from sumtoone.intervals import with_interval
 
     rows = run.splits["validation"]["rows"] if run.splits else 0
     return with_interval(round(accuracy * rows), rows) if rows else f"{accuracy:.2%}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice
+from sumtoone.intervals import with_interval
 from sumtoone.language import text
 from sumtoone.language.display import printable
 from sumtoone.language.lines import aligned, cut
@@ -47,10 +48,9 @@ def _cells(run: Listed, folder: Path) -> tuple[str, ...]:
     inside = run.path.relative_to(folder)
     name = str(inside) if inside.parts else run.path.resolve().name
     network = f"{run.network} ({run.activation})" if run.activation else run.network
-    interval = run.interval
     accuracy = "–" if run.accuracy is None else f"{run.accuracy:.2%}"
-    if interval is not None:
-        accuracy += f" [{interval.low:.2%}, {interval.high:.2%}]"
+    if run.right is not None and run.rows:
+        accuracy = with_interval(run.right, run.rows)
     lr = None if run.lr is None else f"{run.lr:g}"
     epochs = run.epochs if run.of in (None, run.epochs) else f"{'–' if run.epochs is None else run.epochs}/{run.of}"
     return (

@@ -14,6 +14,7 @@ from sumtoone.cli.calibrate import check_validation, keep
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, module_in, option, warn
 from sumtoone.cli.outcome import Outcome, odd_columns, told
 from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
+from sumtoone.intervals import with_interval
 from sumtoone.language import text
 from sumtoone.options import TrainingOptions
 from sumtoone.specification import Specification, names_file
@@ -299,7 +300,7 @@ def _calibrated(voice: Voice, run: Run, folder: Path) -> tuple[Run, dict[str, An
 def _judge(voice: Voice, run: Run, folder: Path, plots: bool) -> dict[str, Any]:
     """Evaluate on the test split, once; say the accuracy, keep the numbers with the run, draw the pictures."""
     from sumtoone.data import load
-    from sumtoone.evaluation import MOST_CLASSES, evaluate, with_interval
+    from sumtoone.evaluation import MOST_CLASSES, evaluate
 
     report = evaluate(run, load(run.data, label=run.label, weight=run.weight).test)
     document: dict[str, Any] = report.to_json()

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
-LEVEL = 0.95
+from sumtoone.intervals import LEVEL, wilson
+
 # Of two numbers a t interval is thirteen times as wide as they are apart: it says nothing.
 FEWEST_SEEDS = 3
 
@@ -83,20 +83,14 @@ def paired_difference(
     return mean_interval([after - before for before, after in pairs], 1 - (1 - level) / comparisons)
 
 
-def share_interval(count: int, total: int, level: float = LEVEL) -> Interval:
+def share_interval(count: int, total: int) -> Interval:
     """Return a share of ``total`` and its interval (Wilson 1927).
 
     >>> found = share_interval(8, 10)
     >>> round(found.low, 2), found.value, round(found.high, 2)
     (0.49, 0.8, 0.94)
     """
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share = count / total
-    middle = (share + z * z / (2 * total)) / (1 + z * z / total)
-    half = z / (1 + z * z / total) * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    # At the ends the formula's own value is 0 or 1, but for rounding.
-    low, high = 0.0 if count == 0 else middle - half, 1.0 if count == total else middle + half
-    return Interval(share, low, high)
+    return Interval(count / total, *wilson(count, total))
 
 
 def band(curves: Sequence[Sequence[float]]) -> list[Interval]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sumtoone.comparing.intervals import Interval, share_interval
 from sumtoone.errors import RunError
 from sumtoone.history import MOST_ROW, History
+from sumtoone.intervals import Interval, wilson
 from sumtoone.language.display import printable
 from sumtoone.options import COUNTS, TrainingOptions
 from sumtoone.run_folder import MOST_JSON, as_path, read_file, told, unreadable
@@ -54,13 +54,15 @@ class Listed:
     @property
     def interval(self) -> Interval | None:
         """What the validation rows say of the accuracy (Wilson 1927); None where their number is not known."""
-        if self.accuracy is None or not self.rows:
-            return None
-        return share_interval(round(self.accuracy * self.rows), self.rows)
+        return wilson(self.right, self.rows) if self.right is not None and self.rows else None
+
+    @property
+    def right(self) -> int | None:
+        """How many validation rows were predicted right; None where that is not known."""
+        return None if self.accuracy is None or self.rows is None else round(self.accuracy * self.rows)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        interval = self.interval
         return {
             "path": str(self.path),
             "state": self.state,
@@ -74,7 +76,7 @@ class Listed:
             "lr": self.lr,
             "batch_size": self.batch_size,
             "validation_accuracy": self.accuracy,
-            "interval": None if interval is None else [interval.low, interval.high],
+            "interval": None if self.interval is None else list(self.interval),
             "seconds": self.seconds,
             "why": self.why,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sumtoone.evaluation.intervals import wilson, with_interval
 from sumtoone.evaluation.metrics import Predictor, evaluate, report_from
 from sumtoone.evaluation.reliability import Reliability
 from sumtoone.evaluation.report import MOST_CLASSES, ClassReport, Confusion, Report
@@ -16,6 +15,4 @@ __all__ = [
     "Report",
     "evaluate",
     "report_from",
-    "wilson",
-    "with_interval",
 ]

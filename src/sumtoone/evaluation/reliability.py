@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumtoone.errors import DataError
-from sumtoone.evaluation.intervals import Interval, bootstrapped, units, wilson
+from sumtoone.evaluation.bootstrap import bootstrapped, units
+from sumtoone.intervals import Interval, wilson
 from sumtoone.language.display import quoted
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumtoone.evaluation.intervals import Interval, with_interval
 from sumtoone.evaluation.reliability import Outcomes, Reliability
+from sumtoone.intervals import Interval, with_interval
 from sumtoone.language import html, text
 from sumtoone.language.display import printable
 from sumtoone.language.lines import aligned, listed

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from sumtoone.errors import DataError
-from sumtoone.evaluation import Reliability, Report, with_interval
+from sumtoone.evaluation import Reliability, Report
+from sumtoone.intervals import with_interval
 from sumtoone.language import text
 from sumtoone.plots.canvas import BLUE, GREY, VERMILION, drawing, readable
 
