@@ -13,7 +13,7 @@ import torch
 import sumtoone as s1
 from datafiles import image_bytes
 from sumtoone.cli import main
-from sumtoone.data.dataset import Split
+from sumtoone.data.split import Split
 
 COLUMNS = ["apple", "bear", "cat"]
 

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from datafiles import growth
 from sumtoone import fit, load
-from sumtoone.data.dataset import Split
 from sumtoone.data.preprocessing import Preprocessing
+from sumtoone.data.split import Split
 from sumtoone.errors import DataError, DtypeError, ShapeError, SumtooneError, UsageError
 from sumtoone.evaluation import Reliability, evaluate, report_from
 from sumtoone.language import speaking
@@ -320,7 +320,7 @@ def test_of_many_classes_the_commonest_confusions_are_told(classes: int) -> None
 def test_many_classes_cost_no_memory_of_rows_times_classes() -> None:
     before = """
         import torch, sumtoone as s1
-        from sumtoone.data.dataset import Split
+        from sumtoone.data.split import Split
         classes, rows = 20_000, 4_000
         y = torch.arange(rows) % classes
         split = Split(torch.rand(rows, 8), y)

@@ -11,7 +11,7 @@ import pytest
 LIMITED = """
     import resource
     import sumtoone as s1, torch
-    from sumtoone.data.dataset import Split
+    from sumtoone.data.split import Split
     torch.set_num_threads(1)
     digits = s1.load("digits")
     s1.evaluate(s1.fit(s1.Network("784-4-10"), digits, epochs=1), digits.test)

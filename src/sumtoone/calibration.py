@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sumtoone import conformal, temperature
-from sumtoone.data.dataset import Split
 from sumtoone.data.digests import mark_of
+from sumtoone.data.split import Split
 from sumtoone.errors import DataError, DtypeError, UsageError
 from sumtoone.language import text
 from sumtoone.language.display import quoted

@@ -43,6 +43,19 @@ class History:
     def _repr_html_(self) -> str:
         return html.shown([text("shown.history", epochs=len(self)), *self.summary], *self.table)
 
+    def held(self, *, early_stopping: bool) -> Mapping[str, Any] | None:
+        """Return the row of the epoch whose weights a run holds: the last, or the first of the lowest validation loss.
+
+        None where there is no row.
+
+        >>> losses = [0.5, 0.2, 0.2]
+        >>> history = History(tuple({"epoch": n, "validation_loss": loss} for n, loss in enumerate(losses, start=1)))
+        >>> history.held(early_stopping=True)["epoch"], history.held(early_stopping=False)["epoch"]
+        (2, 3)
+        """
+        measured = [row for row in self.rows if math.isfinite(row["validation_loss"])] if early_stopping else []
+        return min(measured, key=lambda row: row["validation_loss"]) if measured else next(reversed(self.rows), None)
+
     @property
     def summary(self) -> list[str]:
         """How the loss fell and what the validation rows said, as two lines in the language in force."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sumtoone.cli.common import AsJson, Lang, NetworkFile, Quiet, Voice, check_label, opened
-from sumtoone.errors import DataError, RunError
+from sumtoone.errors import RunError
 from sumtoone.language import text
 from sumtoone.language.lines import aligned
 
 if TYPE_CHECKING:
-    from sumtoone.data import Dataset, Split
+    from sumtoone.data import Split
     from sumtoone.evaluation import Report
     from sumtoone.runs import Run
 
@@ -55,15 +55,8 @@ def _own_rows(run: Run, path: str, data: str | None, label: str | None) -> Split
         dataset = dataset.in_order(run.columns)
     if dataset.fingerprint != run.fingerprint:
         raise RunError("calibrate-data", path=path, source=source)
-    check_validation(dataset, "sumtoone calibrate")
+    dataset.need("validation", "sumtoone calibrate")
     return dataset.validation
-
-
-def check_validation(dataset: Dataset, name: str) -> None:
-    """Refuse a data set without validation rows."""
-    if not len(dataset.validation):
-        what = {"split": "validation", "data": dataset.name, "rows": len(dataset.train)}
-        raise DataError("split-needed", name=name, **what)
 
 
 def keep(voice: Voice, run: Run, split: Split, folder: Path) -> tuple[Run, dict[str, Any]]:

@@ -17,7 +17,8 @@ from sumtoone.specification import did_you_mean, not_among
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sumtoone.data.dataset import Dataset, Split
+    from sumtoone.data.dataset import Dataset
+    from sumtoone.data.split import Split
 
 SPLITS = ("train", "validation", "test")
 # A table of data sets needs so many columns.
@@ -150,7 +151,7 @@ def _entry(name: str) -> dict[str, Any]:
 def _sample(split: Split, count: int, seed: int) -> Split:
     import torch
 
-    from sumtoone.data.dataset import Split
+    from sumtoone.data.split import Split
 
     chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))[:count]
     return Split(split.inputs[chosen], split.labels[chosen])

@@ -111,8 +111,9 @@ class Outcome:
             return cls(last, last, None, last, None, None, (text("cli.train.no-validation"),))
         accuracies = [row["validation_accuracy"] for row in rows]
         best = 1 + accuracies.index(max(accuracies))
-        losses = [row["validation_loss"] for row in rows]
-        kept = last if patience is None else 1 + losses.index(min(losses))
+        held = run.history.held(early_stopping=patience is not None)
+        assert held is not None, "there are rows"
+        kept = held["epoch"]
         stopped = None if patience is None else last < epochs
         accuracy, most = accuracies[kept - 1], accuracies[best - 1]
         shown = {

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sumtoone.cli.calibrate import check_validation, keep
+from sumtoone.cli.calibrate import keep
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, module_in, option, warn
 from sumtoone.cli.outcome import Outcome, odd_columns, told
-from sumtoone.errors import DataError, DtypeError, ShapeError, UsageError
+from sumtoone.errors import DtypeError, ShapeError, UsageError
 from sumtoone.intervals import with_interval
 from sumtoone.language import text
 from sumtoone.options import TrainingOptions
@@ -147,11 +147,10 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
 
     check_label(task.label, data)
     dataset = load(data, label=task.label or "label", weight=task.weight)
-    if task.judged and not len(dataset.test):
-        what = {"split": "test", "data": dataset.name, "rows": len(dataset.train)}
-        raise DataError("split-needed", name="--test, --plots", **what)
+    if task.judged:
+        dataset.need("test", "--test, --plots")
     if task.calibrated:
-        check_validation(dataset, "--calibrate")
+        dataset.need("validation", "--calibrate")
     described = sizes or f"{dataset.features}-128-64-{len(dataset.classes)}"
     if in_file:
         network = _from_file(voice, described, dataset, options)
@@ -254,7 +253,7 @@ def _check_kept(out: Path, task: _Task) -> None:
         from sumtoone.data import load
 
         source = {name: kept[name] for name in ("label", "weight")}
-        check_validation(load(kept["data"], **source), "--calibrate")
+        load(kept["data"], **source).need("validation", "--calibrate")
     given = {**task.chosen, "data": task.data, "label": task.label, "weight": task.weight}
     given |= {"activation": task.activation, "dropout": task.dropout, "network": task.network}
     if task.data is not None and task.data not in named.names():

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sumtoone.errors import DataError, UsageError
+from sumtoone.errors import UsageError
 from sumtoone.language import text
 from sumtoone.language.display import quoted
 from sumtoone.options import is_whole
@@ -142,9 +142,7 @@ def _checked_rows(dataset: object) -> Dataset:
         wanted, hint = text("training.takes-dataset"), "compare(sumtoone.load('digits'))"
         what = {"function": "compare", "name": "dataset", "wanted": wanted, "hint": hint}
         raise DtypeError("argument-type", **what, given=type(dataset).__name__)
-    if not len(dataset.validation):
-        what = {"split": "validation", "data": dataset.name, "rows": str(len(dataset.train))}
-        raise DataError("split-needed", name="compare", **what)
+    dataset.need("validation", "compare")
     return dataset
 
 

@@ -174,20 +174,17 @@ def _finished(folder: Path) -> Listed:
     assert read_back is not None, "run.json is there"
     document, history = read_back
     # After early stopping the run holds the weights of its best epoch; that one is its accuracy.
-    rows = list(history)
-    stopping = document["options"].get("early_stopping") is not None
-    losses = [row["validation_loss"] for row in rows]
-    kept = losses.index(min(losses)) if stopping and losses else len(rows) - 1
-    accuracy = rows[kept]["validation_accuracy"] if rows else math.nan
+    held = history.held(early_stopping=document["options"].get("early_stopping") is not None)
+    accuracy = math.nan if held is None else held["validation_accuracy"]
     number = (document["data"].get("splits") or {"validation": {"rows": None}})["validation"]["rows"]
     return Listed(
         folder,
         "finished",
         **_named(document, {**document["data"], "options": document["options"]}),
-        epochs=len(rows),
+        epochs=len(history),
         accuracy=None if math.isnan(accuracy) else _share(accuracy),
         rows=None if number is None else _whole(number),
-        seconds=math.fsum(row["seconds"] for row in rows),
+        seconds=math.fsum(history["seconds"]),
     )
 
 

@@ -18,13 +18,13 @@ from sumtoone.specification import did_you_mean
 
 if TYPE_CHECKING:
     from sumtoone.data.dataset import Dataset as Dataset
-    from sumtoone.data.dataset import Split as Split
     from sumtoone.data.preprocessing import Preprocessing as Preprocessing
+    from sumtoone.data.split import Split as Split
 
 _HOMES = {
     "Dataset": "sumtoone.data.dataset",
     "Preprocessing": "sumtoone.data.preprocessing",
-    "Split": "sumtoone.data.dataset",
+    "Split": "sumtoone.data.split",
 }
 
 __all__ = ["Dataset", "Preprocessing", "Split", "load"]
@@ -76,10 +76,10 @@ def load(
     >>> digits.train.inputs.shape, digits.train.inputs.dtype, digits.classes[:3]
     (torch.Size([3500, 784]), torch.uint8, ('0', '1', '2'))
     """
-    for name, given, kinds in (("label", label, str), ("weight", weight, (str, type(None)))):
+    for name, given, kinds, example in (("label", label, str, "species"), ("weight", weight, str | None, "count")):
         if not isinstance(given, kinds):
             what = {"function": "load", "name": name, "wanted": "str", "given": type(given).__name__}
-            raise DtypeError("argument-type", **what, hint=f"load('flowers.csv', {name}='species')")
+            raise DtypeError("argument-type", **what, hint=f"load('flowers.csv', {name}='{example}')")
     if isinstance(name_or_path, str) and name_or_path in named.names():
         read = replace(_read_name(name_or_path), source=name_or_path, label=label)
         return (read.whole() if whole else read).weighted(weight)

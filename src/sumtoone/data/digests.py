@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from sumtoone.data.dataset import Dataset, Split
+    from sumtoone.data.dataset import Dataset
+    from sumtoone.data.split import Split
 
 # Rows here and there of which a mark is made.
 _SAMPLED = 64

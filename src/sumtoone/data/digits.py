@@ -55,7 +55,8 @@ def arrange(content: bytes) -> Dataset:
     import numpy as np
     import torch
 
-    from sumtoone.data.dataset import Dataset, Split
+    from sumtoone.data.dataset import Dataset
+    from sumtoone.data.split import Split
 
     found = hashlib.sha256(content).hexdigest()
     if found != _SHA256:

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from sumtoone.data import limits
-from sumtoone.data.dataset import Dataset, Split
+from sumtoone.data.dataset import Dataset
+from sumtoone.data.split import Split
 from sumtoone.errors import DataError
 
 # Rows (N, D) and their labels (N,).

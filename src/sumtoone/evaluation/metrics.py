@@ -25,8 +25,8 @@ from sumtoone.specification import plain_number
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from sumtoone.data.dataset import Split
     from sumtoone.data.preprocessing import Preprocessing
+    from sumtoone.data.split import Split
 
 # The true class never counts as less probable than this, the smallest normal float32: the loss stays below 87.4 nats.
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).tiny)
@@ -103,7 +103,8 @@ def evaluate(run: Predictor, split: Split, *, batch_size: int = 4096) -> Report:
 
 def _check_arguments(run: object, split: object) -> None:
     """Raise :class:`DtypeError` for what cannot judge or be judged; most often a data set in place of a split."""
-    from sumtoone.data.dataset import Dataset, Split
+    from sumtoone.data.dataset import Dataset
+    from sumtoone.data.split import Split
 
     if not isinstance(split, Split):
         hint = text("evaluation.write-test" if isinstance(split, Dataset) else "evaluation.write-split")

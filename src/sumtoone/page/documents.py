@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -75,6 +74,7 @@ def model(run: Run, folder: Path | None) -> dict[str, Any]:
     here = in_page(run.answering)
     described: Any = run.answering.specification if here else None
     preprocessing = run.preprocessing
+    held = run.history.held(early_stopping=run.options.early_stopping is not None)
     return {
         "name": run.name,
         # The page asks with it for the weights of this run, and not of another that took its folder.
@@ -91,7 +91,7 @@ def model(run: Run, folder: Path | None) -> dict[str, Any]:
         "std": preprocessing.std,
         "history": run.history.to_json(),
         "metrics": run.metrics,
-        "epoch": _held_epoch(run),
+        "epoch": None if held is None else held["epoch"],
         "snapshots": _epochs(run, folder),
         "samples": bool(samples(run)),
         "largest": material(run)[1],
@@ -173,16 +173,6 @@ def _dataset(run: Run) -> Dataset | None:
         return None
     # Of other rows, some may be those it was trained on.
     return dataset if dataset.fingerprint == run.fingerprint else None
-
-
-def _held_epoch(run: Run) -> int | None:
-    """Return the epoch whose weights the run holds: with early stopping, the first of the lowest validation loss."""
-    if run.options.early_stopping is not None:
-        losses = [(row["validation_loss"], row["epoch"]) for row in run.history]
-        measured = [each for each in losses if math.isfinite(each[0])]
-        if measured:
-            return int(min(measured)[1])
-    return len(run.history) or None
 
 
 def _epochs(run: Run, folder: Path | None) -> tuple[int, ...]:

@@ -72,9 +72,8 @@ def check_fit(plan: Plan, *, fused: bool) -> None:
     dataset, network = plan.dataset, plan.network
     if not len(dataset.train):
         raise DataError("split-empty", given=f"{dataset.name}: train")
-    if plan.options.early_stopping is not None and not len(dataset.validation):
-        what = {"split": "validation", "data": dataset.name, "rows": len(dataset.train)}
-        raise DataError("split-needed", name="early_stopping", **what)
+    if plan.options.early_stopping is not None:
+        dataset.need("validation", "early_stopping")
     if plan.options.deformation is not None and dataset.image_shape is None:
         raise UsageError("training-deformation", given=plan.options.deformation, data=dataset.name)
     if plan.options.engine == "fused" and not fused:
