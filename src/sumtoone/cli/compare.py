@@ -9,7 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, warn
-from sumtoone.cli.train import Averaging, ClassWeight, Data, Deformation, Label, Weight, weights_of_classes
+from sumtoone.cli.training import (
+    Averaging,
+    ClassWeight,
+    Data,
+    Deformation,
+    Device,
+    Dropout,
+    Engine,
+    Epochs,
+    Label,
+    LabelSmoothing,
+    Momentum,
+    Precision,
+    Schedule,
+    Weight,
+    WeightDecay,
+    weights_of_classes,
+)
 from sumtoone.errors import UsageError
 from sumtoone.language import text
 from sumtoone.language.lines import aligned
@@ -22,24 +39,22 @@ def compare(
     data: Data = None,
     activations: Annotated[str | None, typer.Option(metavar="NAME,…", help="cli.compare.activations")] = None,
     networks: Annotated[str | None, typer.Option(metavar="SIZES,…", help="cli.compare.networks")] = None,
-    dropout: Annotated[float | None, typer.Option(help="cli.compare.dropout")] = None,
+    dropout: Dropout = None,
     optimizers: Annotated[str | None, typer.Option(metavar="NAME,…", help="cli.compare.optimizers")] = None,
     lrs: Annotated[str | None, typer.Option(metavar="auto|NUMBER,…", help="cli.compare.lrs")] = None,
     batch_sizes: Annotated[str | None, typer.Option(metavar="ROWS,…", help="cli.compare.batch-sizes")] = None,
     seeds: Annotated[int | None, typer.Option(help="cli.compare.seeds")] = None,
-    epochs: Annotated[int | None, typer.Option(help="cli.train.epochs")] = None,
-    momentum: Annotated[float | None, typer.Option(help="cli.train.momentum")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="cli.train.weight-decay")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="cli.train.label-smoothing")] = None,
-    schedule: Annotated[
-        str | None, typer.Option(metavar="one-cycle|cosine|constant", help="cli.train.schedule")
-    ] = None,
+    epochs: Epochs = None,
+    momentum: Momentum = None,
+    weight_decay: WeightDecay = None,
+    label_smoothing: LabelSmoothing = None,
+    schedule: Schedule = None,
     deformation: Deformation = None,
     averaging: Averaging = None,
     class_weight: ClassWeight = None,
-    engine: Annotated[str | None, typer.Option(metavar="auto|plain|fused", help="cli.train.engine")] = None,
-    precision: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="cli.train.precision")] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="cli.train.device")] = None,
+    engine: Engine = None,
+    precision: Precision = None,
+    device: Device = None,
     reach: Annotated[float | None, typer.Option(help="cli.compare.reach")] = None,
     workers: Annotated[int | None, typer.Option(help="cli.compare.workers")] = None,
     backend: Annotated[str | None, typer.Option(metavar="threading|loky|dask|ray", help="cli.compare.backend")] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,24 @@ import typer
 from sumtoone.cli.calibrate import keep
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, module_in, option, warn
 from sumtoone.cli.outcome import Outcome, odd_columns, told
+from sumtoone.cli.training import (
+    Averaging,
+    ClassWeight,
+    Data,
+    Deformation,
+    Device,
+    Dropout,
+    Engine,
+    Epochs,
+    Label,
+    LabelSmoothing,
+    Momentum,
+    Precision,
+    Schedule,
+    Weight,
+    WeightDecay,
+    weights_of_classes,
+)
 from sumtoone.errors import DtypeError, ShapeError, UsageError
 from sumtoone.intervals import with_interval
 from sumtoone.language import text
@@ -35,41 +53,31 @@ _TRAINED_AS_THEY_ARE = {
     )
 }
 
-Data = Annotated[str | None, typer.Argument(metavar="DATA", help="cli.train.data")]
-Label = Annotated[str | None, typer.Option("--label", metavar="NAME", help="cli.train.label")]
-
-Weight = Annotated[str | None, typer.Option("--weight", metavar="NAME", help="cli.train.weight")]
-Deformation = Annotated[str | None, typer.Option(metavar="NAME=AMOUNT,…", help="cli.train.deformation")]
-Averaging = Annotated[float | None, typer.Option(metavar="SHARE", help="cli.train.averaging")]
-ClassWeight = Annotated[str | None, typer.Option(metavar="balanced|NAME=WEIGHT,…", help="cli.train.class-weight")]
-
 
 def train(
     data: Data = None,
     network: Annotated[str | None, typer.Option(metavar="SIZES|FILE.py:NAME", help="cli.train.network")] = None,
     activation: Annotated[str | None, typer.Option(metavar="NAME", help="cli.train.activation")] = None,
-    dropout: Annotated[float | None, typer.Option(help="cli.train.dropout")] = None,
-    epochs: Annotated[int | None, typer.Option(help="cli.train.epochs")] = None,
+    dropout: Dropout = None,
+    epochs: Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="cli.train.batch-size")] = None,
     optimizer: Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|muon", help="cli.train.optimizer")] = None,
     lr: Annotated[float | None, typer.Option(help="cli.train.lr")] = None,
-    momentum: Annotated[float | None, typer.Option(help="cli.train.momentum")] = None,
+    momentum: Momentum = None,
     nesterov: Annotated[bool | None, typer.Option("--nesterov", help="cli.train.nesterov")] = None,
-    weight_decay: Annotated[float | None, typer.Option(help="cli.train.weight-decay")] = None,
-    label_smoothing: Annotated[float | None, typer.Option(help="cli.train.label-smoothing")] = None,
-    schedule: Annotated[
-        str | None, typer.Option(metavar="one-cycle|cosine|constant", help="cli.train.schedule")
-    ] = None,
+    weight_decay: WeightDecay = None,
+    label_smoothing: LabelSmoothing = None,
+    schedule: Schedule = None,
     deformation: Deformation = None,
     averaging: Averaging = None,
     class_weight: ClassWeight = None,
     early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
     seed: Annotated[int | None, typer.Option(help="cli.train.seed")] = None,
     snapshots: Annotated[bool | None, typer.Option("--snapshots", help="cli.train.snapshots")] = None,
-    engine: Annotated[str | None, typer.Option(metavar="auto|plain|fused", help="cli.train.engine")] = None,
-    precision: Annotated[str | None, typer.Option(metavar="float32|bfloat16", help="cli.train.precision")] = None,
+    engine: Engine = None,
+    precision: Precision = None,
     threads: Annotated[int | None, typer.Option(help="cli.train.threads")] = None,
-    device: Annotated[str | None, typer.Option(metavar="auto|cpu|cuda", help="cli.train.device")] = None,
+    device: Device = None,
     label: Label = None,
     weight: Weight = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.train.out")] = None,
@@ -168,15 +176,6 @@ def _start(voice: Voice, out: Path | None, task: _Task) -> tuple[Run, Path]:
     ):
         run = fit(network, dataset, options, out=folder, progress=not voice.quiet, on_event=_listener(voice, begun))
     return run, folder
-
-
-def weights_of_classes(words: str) -> str | dict[str, float]:
-    """Return ``balanced`` as it is, and ``cat=2,dog=1`` as numbers by name; what is neither, the options refuse."""
-    pairs = [word.rpartition("=") for word in words.split(",")]
-    with suppress(ValueError):
-        weights = {name.strip(): float(weight) for name, _, weight in pairs}
-        return weights if len(weights) == len(pairs) else words
-    return words
 
 
 def _named(task: _Task, *names: str) -> str:
