@@ -111,12 +111,12 @@ class _Wanted:
             most = 10_000 * len(scores) // (len(scores) + 1) / 10_000
             warn(text("cli.predict.few", coverage=self.coverage, rows=f"{len(scores):,}", most=most))
 
-    def members(self, run: Run, pixels: NDArray[np.uint8]) -> list[str] | None:
+    def members(self, run: Run, pixels: NDArray[np.uint8], probabilities: list[float]) -> list[str] | None:
         """Return the classes of the set, the likeliest first; None where none is asked for."""
         if self.coverage is None:
             return None
         inside = run.prediction_sets(pixels, self.coverage, self.method)[0]
-        order = run.probabilities(pixels)[0].argsort(descending=True, stable=True).tolist()
+        order = sorted(range(len(probabilities)), key=lambda place: -probabilities[place])
         return [run.classes[place] for place in order if inside[place]]
 
 
@@ -130,16 +130,16 @@ def _answer(
     *,
     bars: bool,
 ) -> None:
-    probabilities: list[float] = run.probabilities(pixels)[0].tolist()
-    if not sum(probabilities) < 2:  # NaN is not
-        raise DataError("serve-no-answer")
+    from sumtoone.runs import answered
+
+    probabilities: list[float] = answered(run.probabilities(pixels))[0].tolist()
     if target is not None:
         from sumtoone import plots
 
         plots.save(plots.prediction(pixels, probabilities, run.classes, tuple(run.image_shape or ())), target)
     best = probabilities.index(max(probabilities))
     rejected = wanted.least is not None and probabilities[best] < wanted.least
-    label, members = None if rejected else run.classes[best], wanted.members(run, pixels)
+    label, members = None if rejected else run.classes[best], wanted.members(run, pixels, probabilities)
     table = dict(zip(run.classes, probabilities, strict=True))
     document: dict[str, Any] = {"path": image, "label": label, "probabilities": table}
     document |= {} if wanted.least is None else {"rejected": rejected}

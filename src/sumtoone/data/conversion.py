@@ -188,6 +188,17 @@ def _from_tensor(tensor: Tensor) -> NDArray[Any]:
         return tensor.float().numpy()
 
 
+def check_picture(shape: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+    """Refuse pictures whose axes are in another order: they hold as many values, and each in another's place."""
+    # A single channel may be an axis or none.
+    given, image = ([length for length in axes if length != 1] for axes in (shape, wanted))
+    last = given[-len(image) :] if image else []
+    if last == image or sorted(last) != sorted(image):
+        return
+    first = len(wanted) == 3 and last == [image[-1], *image[:-1]]
+    raise ShapeError("run-channels" if first else "run-turned", shape=shape, wanted=wanted)
+
+
 def described(value: object) -> str:
     """Return what a value is, in a few words.
 

@@ -41,9 +41,6 @@ __all__ = ["Classifier"]
 # The epochs that suit thousands of rows; the steps and the epochs that fewer rows want.
 _EPOCHS, _STEPS, _MOST_EPOCHS = 12, 2_000, 200
 
-# Below this, float32 soon holds fewer digits of a probability, and then none.
-_SMALL = 1e-30
-
 
 class Classifier(Answers, CallbackSupportMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A dense softmax classifier for scikit-learn: in pipelines, searches and cross-validation.

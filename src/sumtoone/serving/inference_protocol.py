@@ -16,10 +16,11 @@ import orjson
 from numpy.typing import NDArray
 
 from sumtoone.errors import DataError
+from sumtoone.runs import check_finite
 from sumtoone.serving import binary
 from sumtoone.serving.answers import BINARY, Answer
 from sumtoone.serving.model import Model
-from sumtoone.serving.predicting import check_finite, numbers, read_json
+from sumtoone.serving.predicting import numbers, read_json
 from sumtoone.version import __version__
 
 Values = NDArray[Any]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sumtoone.errors import DataError, UnavailableError, UsageError
 from sumtoone.language import text
 from sumtoone.language.lines import listed
+from sumtoone.runs import check_finite
 from sumtoone.serving.answers import Answer
 from sumtoone.serving.model import Model
 from sumtoone.serving.threads import OneThread
@@ -174,12 +175,6 @@ def answer(model: Model, probabilities: Values, several: bool) -> Answer:
     if several:
         return Answer(orjson.dumps({"model": model.name, "predictions": found}))
     return Answer(orjson.dumps({"model": model.name, **found[0]}))
-
-
-def check_finite(probabilities: Values) -> None:
-    """Refuse with ``serve-no-answer`` where a network gave something else than numbers."""
-    if not np.isfinite(probabilities).all():
-        raise DataError("serve-no-answer")
 
 
 class Pictures:

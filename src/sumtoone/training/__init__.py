@@ -97,9 +97,8 @@ def fit(
         run; without it nothing is written. With ``seeds`` it holds a run folder ``seed-…`` for each.
     weights
         How much each training row counts, (N,) numbers from 0 on: the loss of a batch is the mean of its rows so
-        weighted, as ``CrossEntropyLoss(weight=…)`` takes it over classes. None: as the data set
-        says, else all alike. The options'
-        ``class_weight`` comes on top. Validation rows have neither: their loss and accuracy are plain means.
+        weighted, as ``CrossEntropyLoss(weight=…)`` takes it over classes. None: as the data set says, else all alike.
+        The options' ``class_weight`` comes on top. Validation rows have neither: their numbers are plain means.
     preprocessing
         From raw rows to network input; None fits one on the training rows alone, as they are. Where pictures of floats
         are deformed, all pixels of a channel share one mean and one deviation.

@@ -204,9 +204,8 @@ def _whole_batches(plan: Plan) -> int:
 def row_weights(weights: ArrayLike | None, dataset: Dataset, options: TrainingOptions) -> Tensor | None:
     """Return how much each training row counts, (N,) float32: its own weight times its class's; None where all alike.
 
-    Without ``weights`` its own is what the data set says.
-    Balanced classes count alike: a class's weight is the mean of all classes' (weighted) rows over its own, as
-    scikit-learn has it. Classes without rows take no part.
+    Without ``weights`` its own is what the data set says. Balanced classes count alike: a class's weight is the mean of
+    all classes' (weighted) rows over its own, as scikit-learn has it. Classes without rows take no part.
 
     Raises
     ------
