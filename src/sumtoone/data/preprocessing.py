@@ -110,10 +110,7 @@ class Preprocessing:
             raise _error("inputs", "(N, D)", rows.shape)
         features = rows.shape[1]
         if rows.dtype == np.uint8:
-            # From the 256 counts: exact, and no float copy of the data set.
-            counts = np.zeros(256)
-            for start in range(0, len(rows), step := max(1, _BLOCK // max(1, features))):
-                counts += np.bincount(rows[start : start + step].ravel(), minlength=256)
+            counts = precision.byte_counts(rows)
             levels = np.arange(256) / _LEVELS
             total = max(counts.sum(), 1.0)
             mean = float((counts * levels).sum() / total)
