@@ -54,12 +54,7 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
         "sizes": sizes,
         "disagreeing": [
             *(f"{name}, {fit['data']}" for fit in fits for name in disagreeing(fit, tolerance)),
-            *(
-                f"{name}, {size['rows']} rows"
-                for size in sizes
-                for name, contender in size.get("contenders", {}).items()
-                if not contender["judged"] <= inference.TOLERANCE
-            ),
+            *inference.far_off(sizes),
         ],
     }  # fmt: skip
 

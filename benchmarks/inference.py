@@ -7,7 +7,7 @@ Outside: the network, its export and its compilation. The first round is the fir
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,13 +41,18 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
         "machine": machine(),
         "rounds": rounds,
         "sizes": sizes,
-        "disagreeing": [
-            f"{name}, {size['rows']} rows"
-            for size in sizes
-            for name, contender in size.get("contenders", {}).items()
-            if not contender["judged"] <= TOLERANCE
-        ],
+        "disagreeing": far_off(sizes),
     }
+
+
+def far_off(sizes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the contenders whose probabilities are others than PyTorch's, size by size."""
+    return [
+        f"{name}, {size['rows']} rows"
+        for size in sizes
+        for name, contender in size.get("contenders", {}).items()
+        if not contender["judged"] <= TOLERANCE
+    ]
 
 
 def ours(task: Task) -> Session:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +97,7 @@ def shapes_table(record: Mapping[str, Any]) -> str:
 def inference_table(record: Mapping[str, Any]) -> str:
     """Return the table of single calls."""
     lines = ["| rows | one call | µs | threads | times ours | first call, s |", "|---|---|---|---|---|---|"]
-    for size in record["sizes"]:
-        for name, contender in size.get("contenders", {}).items():
-            lines.append(
-                f"| {size['rows']:,} | {name} | {contender['seconds']['median'] * 1e6:.1f} | {contender['threads']} "
-                f"| {_range(contender['times'])} | {contender['first']:.3f} |"
-            )
+    lines += [f"{line} {contender['first']:.3f} |" for line, contender in _calls(record)]
     return "\n".join([*lines, "", _footer(record)])
 
 
@@ -116,13 +111,17 @@ def estimator_table(record: Mapping[str, Any]) -> str:
                 f"| {contender['threads']} | {_range(contender['times'])} | {contender['judged']:.2%} |"
             )
     lines += ["", "| rows | `predict_proba` | µs | threads | times ours |", "|---|---|---|---|---|"]
+    lines += [line for line, _ in _calls(record)]
+    return "\n".join([*lines, "", _footer(record)])
+
+
+def _calls(record: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Give a line of a table for each contender's single calls of each size, and the contender."""
     for size in record["sizes"]:
         for name, contender in size.get("contenders", {}).items():
-            lines.append(
-                f"| {size['rows']:,} | {name} | {contender['seconds']['median'] * 1e6:.1f} | {contender['threads']} "
-                f"| {_range(contender['times'])} |"
-            )
-    return "\n".join([*lines, "", _footer(record)])
+            microseconds = contender["seconds"]["median"] * 1e6
+            start = f"| {size['rows']:,} | {name} | {microseconds:.1f} | {contender['threads']} "
+            yield f"{start}| {_range(contender['times'])} |", contender
 
 
 def _range(figures: Mapping[str, float] | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -71,6 +71,19 @@ def train(engine: Engine, epochs: int = 1) -> list[float]:
         sums.append(progress.correct)
         engine.validate()
     return sums
+
+
+def stopping_after(events: int, kind: str | None = None) -> Callable[[Any], None]:
+    """Return a listener that interrupts after so many events, of one kind where it is named."""
+    heard: list[Any] = []
+
+    def stop(event: Any) -> None:
+        if kind in (None, event["event"]):
+            heard.append(event)
+        if len(heard) == events:
+            raise KeyboardInterrupt
+
+    return stop
 
 
 def weights(network: nn.Module) -> bytes:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from engines import make_dataset, make_plan, weights
+from engines import make_dataset, make_plan, stopping_after, weights
 from sumtoone import Dataset, Network, TrainingOptions, evaluate, fit, open_run, resume
 from sumtoone.errors import TrainingError, UsageError
 from sumtoone.native import status
@@ -129,15 +129,8 @@ def test_snapshots_are_of_the_average(clouds: Dataset, tmp_path: Path) -> None:
 def test_resuming_gives_the_same_bits(clouds: Dataset, tmp_path: Path, events: int, kind: str) -> None:
     given = options(engine=kind, averaging=0.2, batch_size=3, early_stopping=3)
     whole = fit(Network("6-5-3", dropout=0.2), clouds, given)
-    heard = []
-
-    def stop(event: Any) -> None:
-        heard.append(event)
-        if len(heard) == events:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        fit(Network("6-5-3", dropout=0.2), clouds, given, out=tmp_path / "run", on_event=stop)
+        fit(Network("6-5-3", dropout=0.2), clouds, given, out=tmp_path / "run", on_event=stopping_after(events))
     again = resume(tmp_path / "run", clouds)
     assert weights(again.network) == weights(whole.network)
     assert again.history["validation_loss"] == whole.history["validation_loss"]
@@ -148,15 +141,9 @@ def test_an_average_that_is_not_of_these_weights_is_a_damaged_checkpoint(
     clouds: Dataset, tmp_path: Path, slip: str
 ) -> None:
     given = options(averaging=None if slip == "too many" else 0.2)
-    whole, heard = fit(Network("6-5-3"), clouds, given), []
-
-    def stop(event: Any) -> None:
-        heard.append(event["event"])
-        if heard.count("epoch") == 2:
-            raise KeyboardInterrupt
-
+    whole = fit(Network("6-5-3"), clouds, given)
     with pytest.raises(KeyboardInterrupt):
-        fit(Network("6-5-3"), clouds, given, out=tmp_path / "run", on_event=stop)
+        fit(Network("6-5-3"), clouds, given, out=tmp_path / "run", on_event=stopping_after(2, "epoch"))
     progress, tensors, task = newest_checkpoint(tmp_path / "run")
     if slip == "missing":
         del tensors["average.layers.0.bias"]

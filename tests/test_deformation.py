@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
 
-from engines import make_dataset, make_plan, train, weights
+from engines import make_dataset, make_plan, stopping_after, train, weights
 from sumtoone import Dataset, Network, Preprocessing, Split, TrainingOptions, fit, load, resume
 from sumtoone.cli import main
 from sumtoone.deformation import Deformation
@@ -270,15 +270,8 @@ def test_both_engines_learn_from_the_same_rows(digits: Dataset) -> None:
 def test_resuming_deforms_the_same_rows_to_the_bit(digits: Dataset, tmp_path: Path, kind: str) -> None:
     options: dict[str, Any] = {"epochs": 2, "batch_size": 3, "deformation": EVERY, "engine": kind, "threads": 1}
     whole = fit(Network("784-8-10"), digits, **options)
-    heard: list[Any] = []
-
-    def stop(event: Any) -> None:
-        heard.append(event)
-        if event["event"] == "step" and len(heard) == 7:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        fit(Network("784-8-10"), digits, **options, out=tmp_path / "run", on_event=stop)
+        fit(Network("784-8-10"), digits, **options, out=tmp_path / "run", on_event=stopping_after(7))
     run = resume(tmp_path / "run", digits)
     assert weights(run.network) == weights(whole.network)
     assert run.history["train_loss"] == whole.history["train_loss"]

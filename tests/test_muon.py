@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from engines import make_dataset, make_plan, weights
+from engines import make_dataset, make_plan, stopping_after, weights
 from sumtoone import Dataset, Network, TrainingOptions, fit, resume
 from sumtoone.errors import SeveralErrors, UsageError
 from sumtoone.training.fused import takes
@@ -68,15 +67,8 @@ def test_each_parameter_has_its_optimizer(clouds: Dataset) -> None:
 def test_resuming_gives_the_same_bits(clouds: Dataset, tmp_path: Path, events: int) -> None:
     options = TrainingOptions(epochs=3, batch_size=2, optimizer="muon", averaging=0.2, threads=1)
     whole = fit(Network("6-5-3", dropout=0.2), clouds, options)
-    heard = []
-
-    def stop(event: Any) -> None:
-        heard.append(event)
-        if len(heard) == events:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        fit(Network("6-5-3", dropout=0.2), clouds, options, out=tmp_path / "run", on_event=stop)
+        fit(Network("6-5-3", dropout=0.2), clouds, options, out=tmp_path / "run", on_event=stopping_after(events))
     assert weights(resume(tmp_path / "run", clouds).network) == weights(whole.network)
 
 
