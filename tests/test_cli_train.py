@@ -222,7 +222,7 @@ def test_a_run_of_old_has_no_options_that_came_later(
     out = ["--out", str(tmp_path / "r")]
     assert main(["train", str(table), "--label", "kind", "--epochs", "1", "-q", *out]) == 0
     document = json_from_bytes((tmp_path / "r" / "run.json").read_bytes())
-    for name in ("averaging", "deformation"):
+    for name in ("averaging", "deformation", "noise"):
         del document["options"][name]
     (tmp_path / "r" / "run.json").write_bytes(json_to_bytes(document))
     assert main(["train", *out, "--resume", "-q"]) == 0
@@ -236,15 +236,15 @@ def test_every_option_arrives(table: Path, tmp_path: Path) -> None:
     options = (
         "--network 4-5-3 --activation tanh --dropout 0.1 --epochs 2 --batch-size 7 --optimizer sgd --lr 0.1 "
         "--momentum 0.8 --nesterov --weight-decay 0.001 --label-smoothing 0.05 --schedule cosine --averaging 0.1 "
-        "--class-weight balanced --early-stopping 5 --seed 9 --snapshots --engine plain --precision bfloat16 "
-        "--threads 1 --device cpu"
+        "--noise 0.2 --class-weight balanced --early-stopping 5 --seed 9 --snapshots --engine plain "
+        "--precision bfloat16 --threads 1 --device cpu"
     )
     assert main(["train", str(table), "--label", "kind", "--out", str(out), *options.split()]) == 0
     run = open_run(out)
     assert run.options.to_json() == {
         "epochs": 2, "batch_size": 7, "optimizer": "sgd", "lr": 0.1, "momentum": 0.8, "nesterov": True,
-        "weight_decay": 0.001, "label_smoothing": 0.05, "schedule": "cosine", "deformation": None, "averaging": 0.1,
-        "class_weight": "balanced", "early_stopping": 5, "seed": 9, "snapshots": True,
+        "weight_decay": 0.001, "label_smoothing": 0.05, "schedule": "cosine", "deformation": None, "noise": 0.2,
+        "averaging": 0.1, "class_weight": "balanced", "early_stopping": 5, "seed": 9, "snapshots": True,
         "engine": "plain", "precision": "bfloat16", "threads": 1, "device": "cpu",
     }  # fmt: skip
     assert (str(run.network.specification), run.network.specification.activation) == ("4-5-3", "tanh")

@@ -162,7 +162,9 @@ def test_what_is_left_to_the_default_has_the_key_of_what_names_it() -> None:
     assert named == Training(one(), 0).key("a")
 
 
-@pytest.mark.parametrize("name", ["momentum", "weight_decay", "label_smoothing", "dropout", "lrs", "class_weight"])
+@pytest.mark.parametrize(
+    "name", ["momentum", "weight_decay", "label_smoothing", "noise", "dropout", "lrs", "class_weight"]
+)
 def test_equal_numbers_have_one_key_however_they_are_written(name: str) -> None:
     whole, real = ([1], [1.0]) if name == "lrs" else ({"0": 2}, {"0": 2.0}) if name == "class_weight" else (0, 0.0)
     keys = {Training(one(optimizers=["sgd"], **{name: value}), 0).key("a") for value in (whole, real)}

@@ -1,4 +1,4 @@
-"""Deformed pictures: the identity, SciPy as the judge of every look-up, the laws of the draws, one source of rows."""
+"""Deformed pictures and noise: the identity, SciPy as the judge of every look-up, laws of what is drawn, one source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import ndimage
+from scipy import ndimage, stats
 from torch import Tensor
 
 from engines import make_dataset, make_plan, stopping_after, train, weights
@@ -31,6 +31,7 @@ from sumtoone.training.rows import Source
 CPU = torch.device("cpu")
 EVERY = "shift=1.5, rotation=12, scaling=0.2, shear=0.1, elastic=1, smoothness=3"
 SHAPES = st.tuples(st.integers(1, 40), st.integers(1, 40)) | st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3))
+DRAWN: list[dict[str, Any]] = [{"deformation": EVERY}, {"noise": 0.5}, {"deformation": EVERY, "noise": 0.5}]
 ENGINES = ["plain", pytest.param("fused", marks=pytest.mark.skipif(status().path == "pytorch", reason="no kernels"))]
 
 
@@ -163,7 +164,7 @@ def test_an_amount_is_the_most_that_is_drawn_and_nothing_else_happens(text: str,
 
 
 def source(data: Dataset, weights: Tensor | None = None, **options: Any) -> Source:
-    plan = make_plan(data, f"{data.features}-8-{len(data.classes)}", **{"deformation": EVERY, **options})
+    plan = make_plan(data, f"{data.features}-8-{len(data.classes)}", **options)
     return Source(replace(plan, weights=weights))
 
 
@@ -177,13 +178,35 @@ def asked(rows: Source, epoch: int, counts: list[int]) -> Tensor:
     return torch.cat(parts)
 
 
-def test_rows_do_not_depend_on_how_the_steps_are_asked_for(digits: Dataset) -> None:
-    whole = asked(source(digits), 1, [11])
+@pytest.mark.parametrize("drawn", DRAWN, ids=str)
+def test_rows_do_not_depend_on_how_the_steps_are_asked_for(digits: Dataset, drawn: dict[str, Any]) -> None:
+    whole = asked(source(digits, **drawn), 1, [11])
     assert whole.shape == (700, 784)
-    assert torch.equal(asked(source(digits), 1, [1] * 11), whole)
-    assert torch.equal(asked(source(digits), 1, [3, 7, 1]), whole)
-    assert not torch.equal(asked(source(digits), 0, [11]), whole)
-    assert not torch.equal(asked(source(digits, seed=1), 1, [11]), whole)
+    assert torch.equal(asked(source(digits, **drawn), 1, [1] * 11), whole)
+    assert torch.equal(asked(source(digits, **drawn), 1, [3, 7, 1]), whole)
+    assert not torch.equal(asked(source(digits, **drawn), 0, [11]), whole)
+    assert not torch.equal(asked(source(digits, **drawn, seed=1), 1, [11]), whole)
+
+
+@pytest.mark.parametrize("kind", ["pixels", "table", "far"])
+@pytest.mark.parametrize("deformation", [None, "shift=1"])
+def test_noise_is_normal_around_what_the_network_would_see(kind: str, deformation: str | None) -> None:
+    inputs = torch.rand(600, 36, generator=seeded(), dtype=torch.float64) * torch.linspace(1, 50, 36) + 3
+    rows = {"pixels": inputs.to(torch.uint8), "table": inputs.float(), "far": inputs + 1e6}[kind]
+    split = Split(rows, torch.arange(600) % 2)
+    data = Dataset(kind, split, split, split, ("a", "b"), image_shape=(6, 6), source=kind)
+    without, noisy = source(data, deformation=deformation), source(data, deformation=deformation, noise=0.3)
+    added = []
+    for epoch in range(2):
+        standard = asked(without, epoch, [10]) * without.scale + without.shift
+        added.append(asked(noisy, epoch, [10]) * noisy.scale + noisy.shift - standard)
+    noise = torch.stack(added).double().numpy() / 0.3
+    assert stats.kstest(noise.ravel(), "norm").pvalue > 0.01
+    assert stats.kstest(noise[0, :, 5], "norm").pvalue > 0.01
+    # No two inputs, rows or epochs share any of it.
+    assert abs(np.corrcoef(noise.reshape(1200, 36).T) - np.eye(36)).max() < 5 / math.sqrt(1200)
+    assert abs(np.corrcoef(noise[:, :, :].reshape(2, -1))[0, 1]) < 5 / math.sqrt(noise[0].size)
+    assert abs(np.corrcoef(noise[0].ravel()[36:], noise[0].ravel()[:-36])[0, 1]) < 5 / math.sqrt(noise[0].size)
 
 
 def test_labels_and_weights_go_with_their_rows() -> None:
@@ -191,7 +214,7 @@ def test_labels_and_weights_go_with_their_rows() -> None:
     labels = torch.arange(90) % 7
     split = Split(labels.to(torch.uint8)[:, None].expand(90, 25).contiguous() * 30, labels)
     greys = Dataset("greys", split, split, split, tuple("abcdefg"), image_shape=(5, 5), source="greys")
-    rows = source(greys, weights=labels.float() + 1, batch_size=8)
+    rows = source(greys, weights=labels.float() + 1, batch_size=8, deformation=EVERY)
     for part in rows.of(0, 0, 12):
         assert part.weights is not None
         greys_N = (part.labels[part.order] * 30.0)[:, None].expand(-1, 25)
@@ -258,17 +281,21 @@ def engine_of(kind: str, plan: Any) -> Engine:
 
 
 @pytest.mark.skipif(status().path == "pytorch", reason="needs the compiled kernels")
-def test_both_engines_learn_from_the_same_rows(digits: Dataset) -> None:
-    options: dict[str, Any] = {"batch_size": 32, "optimizer": "sgd", "lr": 0.01, "deformation": EVERY}
+@pytest.mark.parametrize("drawn", DRAWN, ids=str)
+def test_both_engines_learn_from_the_same_rows(digits: Dataset, drawn: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"batch_size": 32, "optimizer": "sgd", "lr": 0.01, **drawn}
     plain, fused = (make_plan(digits, "784-16-10", **options) for _ in range(2))
     assert train(FusedEngine(fused, 2), 2) == pytest.approx(train(PlainEngine(plain), 2), rel=1e-5)
     for ours, theirs in zip(fused.network.parameters(), plain.network.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize("drawn", DRAWN[:2], ids=str)
 @pytest.mark.parametrize("kind", ENGINES)
-def test_resuming_deforms_the_same_rows_to_the_bit(digits: Dataset, tmp_path: Path, kind: str) -> None:
-    options: dict[str, Any] = {"epochs": 2, "batch_size": 3, "deformation": EVERY, "engine": kind, "threads": 1}
+def test_resuming_draws_the_same_rows_to_the_bit(
+    digits: Dataset, tmp_path: Path, kind: str, drawn: dict[str, Any]
+) -> None:
+    options: dict[str, Any] = {"epochs": 2, "batch_size": 3, "engine": kind, "threads": 1, **drawn}
     whole = fit(Network("784-8-10"), digits, **options)
     with pytest.raises(KeyboardInterrupt):
         fit(Network("784-8-10"), digits, **options, out=tmp_path / "run", on_event=stopping_after(7))
@@ -278,12 +305,13 @@ def test_resuming_deforms_the_same_rows_to_the_bit(digits: Dataset, tmp_path: Pa
 
 
 @pytest.mark.skipif(status().path == "pytorch", reason="needs the compiled kernels")
-def test_threads_change_no_bit_of_a_deformed_training(digits: Dataset) -> None:
+@pytest.mark.parametrize("drawn", DRAWN[:2], ids=str)
+def test_threads_change_no_bit_of_a_training_whose_rows_are_drawn(digits: Dataset, drawn: dict[str, Any]) -> None:
     found, before = [], torch.get_num_threads()
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            run = fit(Network("784-8-10"), digits, epochs=1, deformation=EVERY, threads=threads, engine="fused")
+            run = fit(Network("784-8-10"), digits, epochs=1, threads=threads, engine="fused", **drawn)
             found.append(weights(run.network))
     finally:
         torch.set_num_threads(before)

@@ -69,7 +69,7 @@ def test_whole_numbers_are_taken_everywhere(number: Callable[[int], Any], tmp_pa
 
 @pytest.mark.parametrize("number", REAL)
 def test_real_numbers_are_taken_everywhere(number: Callable[[float], Any], tmp_path: Path) -> None:
-    shares = {"lr": 0.5, "momentum": 0.25, "weight_decay": 0.125, "label_smoothing": 0.5}
+    shares = {"lr": 0.5, "momentum": 0.25, "weight_decay": 0.125, "label_smoothing": 0.5, "noise": 0.5}
     given = {name: number(share) for name, share in shares.items()}
     options = TrainingOptions(optimizer="sgd", **given)
     assert options == TrainingOptions(optimizer="sgd", **shares)

@@ -57,6 +57,9 @@ class TrainingOptions:
         How the pictures of the training rows are deformed, drawn anew for every row and epoch, as a text such as
         ``"shift=1,rotation=10,scaling=0.1,elastic=1"``: see :class:`sumtoone.deformation.Deformation`. None leaves
         them as they are.
+    noise
+        Standard deviation of the normal noise that is added to every input of the training rows, drawn anew for every
+        row and epoch; 1 is the standard deviation of the inputs (Sietsma & Dow 1991; Bishop 1995). 0 adds none.
     averaging
         Validate and keep an average of the weights instead of the last ones: its mean age as a share of the training
         so far, above 0 to 0.5 (Karras et al. 2024); 0.5 is the plain mean. None keeps the last weights.
@@ -66,7 +69,7 @@ class TrainingOptions:
     early_stopping
         Stop after this many epochs without a lower validation loss and keep the best weights; None never stops.
     seed
-        Decides the order of the batches, the dropout and the deformations.
+        Decides the order of the batches, the dropout, the deformations and the noise.
     snapshots
         Keep the weights of every epoch in the run's folder, those at the start included.
     engine, precision, threads, device
@@ -98,6 +101,7 @@ class TrainingOptions:
     label_smoothing: float = 0.0
     schedule: str = "one-cycle"
     deformation: str | None = None
+    noise: float = 0.0
     averaging: float | None = None
     class_weight: str | Mapping[str, float] | tuple[tuple[str, float], ...] | None = None
     early_stopping: int | None = None
@@ -159,6 +163,11 @@ class TrainingOptions:
     def deformations(self) -> Deformation | None:
         """The value that the text ``deformation`` stands for."""
         return None if self.deformation is None else Deformation.parse(self.deformation)
+
+    @property
+    def draws_rows(self) -> bool:
+        """Whether the training rows are other ones in every epoch."""
+        return self.deformation is not None or self.noise > 0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for ``run.json``."""
@@ -238,6 +247,13 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
     check("lr", right, "number-range", wanted="x > 0", example=0.01)
     right = decay is None or _is_number(decay, lambda value: value >= 0)
     check("weight_decay", right, "number-range", wanted="x >= 0", example=0)
+    check(
+        "noise",
+        _is_number(options.noise, lambda value: 0 <= value <= 1000),
+        "number-range",
+        wanted="0 <= x <= 1000",
+        example=0.3,
+    )
     right = options.averaging is None or _is_number(options.averaging, lambda share: 0 < share <= 0.5)
     check("averaging", right, "number-range", wanted="0 < x <= 0.5", example=0.05)
     for name in ("momentum", "label_smoothing"):

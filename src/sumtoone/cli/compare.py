@@ -21,6 +21,7 @@ from sumtoone.cli.training import (
     Label,
     LabelSmoothing,
     Momentum,
+    Noise,
     Precision,
     Schedule,
     Weight,
@@ -50,6 +51,7 @@ def compare(
     label_smoothing: LabelSmoothing = None,
     schedule: Schedule = None,
     deformation: Deformation = None,
+    noise: Noise = None,
     averaging: Averaging = None,
     class_weight: ClassWeight = None,
     engine: Engine = None,
@@ -78,7 +80,7 @@ def compare(
     }
     alone = (
         *("dropout", "seeds", "epochs", "momentum", "weight_decay", "label_smoothing", "schedule", "engine"),
-        *("deformation", "averaging", "precision", "device", "reach", "workers", "backend", "scheduler"),
+        *("deformation", "noise", "averaging", "precision", "device", "reach", "workers", "backend", "scheduler"),
     )
     given = {
         name: value for name, value in {**lists, **{name: asked[name] for name in alone}}.items() if value is not None

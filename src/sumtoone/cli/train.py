@@ -25,6 +25,7 @@ from sumtoone.cli.training import (
     Label,
     LabelSmoothing,
     Momentum,
+    Noise,
     Precision,
     Schedule,
     Weight,
@@ -69,6 +70,7 @@ def train(
     label_smoothing: LabelSmoothing = None,
     schedule: Schedule = None,
     deformation: Deformation = None,
+    noise: Noise = None,
     averaging: Averaging = None,
     class_weight: ClassWeight = None,
     early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
@@ -96,8 +98,7 @@ def train(
     if class_weight is not None:
         chosen["class_weight"] = weights_of_classes(class_weight)
     voice = Voice(as_json, quiet)
-    judged = test or plots
-    task = _Task(data, label, weight, network, activation, dropout, chosen, judged=judged, calibrated=calibrate)
+    task = _Task(data, label, weight, network, activation, dropout, chosen, test or plots, calibrate)
     run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
     outcome = Outcome.of(run)
     voice.say("\n".join(outcome.words))

@@ -17,6 +17,7 @@ WeightDecay = Annotated[float | None, typer.Option(help="cli.train.weight-decay"
 LabelSmoothing = Annotated[float | None, typer.Option(help="cli.train.label-smoothing")]
 Schedule = Annotated[str | None, typer.Option(metavar="one-cycle|cosine|constant", help="cli.train.schedule")]
 Deformation = Annotated[str | None, typer.Option(metavar="NAME=AMOUNT,…", help="cli.train.deformation")]
+Noise = Annotated[float | None, typer.Option(help="cli.train.noise")]
 Averaging = Annotated[float | None, typer.Option(metavar="SHARE", help="cli.train.averaging")]
 ClassWeight = Annotated[str | None, typer.Option(metavar="balanced|NAME=WEIGHT,…", help="cli.train.class-weight")]
 Engine = Annotated[str | None, typer.Option(metavar="auto|plain|fused", help="cli.train.engine")]

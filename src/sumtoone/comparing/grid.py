@@ -34,7 +34,7 @@ _NOT_OPTIONS = {
     "early_stopping": "epochs",
 }
 
-_REAL = ("lr", "momentum", "weight_decay", "label_smoothing", "averaging")
+_REAL = ("lr", "momentum", "weight_decay", "label_smoothing", "noise", "averaging")
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,8 @@ def surroundings(plan: Plan) -> Iterator[Surroundings]:
             stack.enter_context(_turn)
             stack.enter_context(torch.random.fork_rng(devices=[plan.device] if plan.device.type == "cuda" else []))
             wanted = wanted or _suited(plan)
-        if not fused or plan.options.deformation is not None:
-            # Rows are deformed by torch, whichever engine takes the steps.
+        if not fused or plan.options.draws_rows:
+            # Rows are drawn by torch, whichever engine takes the steps.
             wanted = stack.enter_context(torch_threads(wanted or torch.get_num_threads()))
         yield Surroundings(wanted or torch.get_num_threads(), stack.enter_context(interruptible()), fused)
 
