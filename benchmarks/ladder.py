@@ -16,9 +16,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.protocol import RECORDS, machine, write_record
 from benchmarks.recipes import RUNGS, SEARCHES, Recipe, Search
-from sumtoone import Dataset, Network, Run, evaluate, fit, load, resume
+from sumtoone import Dataset, Network, Run, Split, evaluate, fit, load, resume
 
 HOME, SEEDS = Path("runs") / "ladder", 5
 PACKAGES = ("sumtoone", "torch", "numpy")
@@ -57,10 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def climbed(recipe: Recipe, seeds: int, home: Path) -> dict[str, Any]:
-    """Return what the record says of a rung: the test rows are judged when all its seeds are trained."""
+    """Return what the record says of a rung: the test rows are judged when all its seeds are trained.
+
+    Where it learns from the validation rows too, one more network without them says what they made of the recipe.
+    """
     runs = [trained(recipe, seed, home) for seed in range(seeds)]
     tests = [judged(run, folder_of(recipe, seed, home), recipe) for seed, run in enumerate(runs)]
-    validation = [run.history["validation_accuracy"][-1] for run in runs]
+    chosen = [trained(replace(recipe, everything=False), 0, home)] if recipe.everything else runs
+    validation = [run.history["validation_accuracy"][-1] for run in chosen]
     seconds = [sum(run.history["seconds"]) for run in runs]
     return {
         "name": recipe.name,
@@ -104,14 +110,14 @@ def searched(search: Search, home: Path) -> dict[str, Any]:
 
 def trained(recipe: Recipe, seed: int, home: Path) -> Run:
     """Return the run of a recipe and a seed: as it was finished, or gone on with, or trained from the start."""
-    folder = folder_of(recipe, seed, home)
+    folder, data = folder_of(recipe, seed, home), dataset(recipe.data, recipe.everything)
     if (folder / "run.json").exists() or any((folder / "checkpoints").glob("*.json")):
-        return resume(folder, dataset(recipe.data))
+        return resume(folder, data)
     folder.parent.mkdir(parents=True, exist_ok=True)
     network = Network(recipe.network, recipe.activation, recipe.dropout, seed=seed)
-    run = fit(network, dataset(recipe.data), recipe.options.changed(seed=seed), out=folder, progress=True)
-    shown = f"{recipe.key}, seed {seed}: validation {run.history['validation_accuracy'][-1]:.2%}"
-    print(f"{shown}, {sum(run.history['seconds']):.0f} s", flush=True)
+    run = fit(network, data, recipe.options.changed(seed=seed), out=folder, progress=True)
+    shown = "" if recipe.everything else f"validation {run.history['validation_accuracy'][-1]:.2%}, "
+    print(f"{recipe.key}, seed {seed}: {shown}{sum(run.history['seconds']):.0f} s", flush=True)
     return run
 
 
@@ -130,14 +136,18 @@ def folder_of(recipe: Recipe, seed: int, home: Path) -> Path:
 
 
 @cache
-def dataset(name: str) -> Dataset:
-    """Return a data set by name, read once."""
-    return load(name)
+def dataset(name: str, everything: bool = False) -> Dataset:
+    """Return a data set by name, read once; with ``everything`` its validation rows are training rows."""
+    data = load(name)
+    if not everything:
+        return data
+    inputs, labels = (torch.cat(parts) for parts in zip(data.train, data.validation, strict=True))
+    return replace(data, train=Split(inputs, labels), validation=Split(inputs[:0], labels[:0]))
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float | None]:
     """Return mean and deviation over the seeds, and the least and the most; one seed has no deviation."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    deviation = statistics.stdev(values) if len(values) > 1 else None
     return {"mean": statistics.fmean(values), "deviation": deviation, "min": min(values), "max": max(values)}
 
 

@@ -11,7 +11,10 @@ from sumtoone import TrainingOptions
 
 @dataclass(frozen=True)
 class Recipe:
-    """A network and its training on one data set; ``name`` is what ``--only`` takes, ``why`` the reason for it."""
+    """A network and its training on one data set; ``name`` is what ``--only`` takes, ``why`` the reason for it.
+
+    ``everything`` trains on the validation rows as well, now that they have chosen the recipe.
+    """
 
     name: str
     data: str
@@ -19,12 +22,13 @@ class Recipe:
     options: TrainingOptions
     activation: str = "relu"
     dropout: float = 0.0
+    everything: bool = False
     why: str = ""
 
     @property
     def key(self) -> str:
         """A folder's name: another recipe under the same name never takes this one's runs for its own."""
-        parts = [self.data, self.network, self.activation, self.dropout, self.options.to_json()]
+        parts = [self.data, self.network, self.activation, self.dropout, self.everything, self.options.to_json()]
         return f"{self.name}-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]}"
 
     def __str__(self) -> str:
@@ -39,17 +43,18 @@ class Recipe:
         extra = {
             "label smoothing": options.label_smoothing,
             "dropout": self.dropout,
+            "noise": options.noise,
             "averaging": options.averaging,
             "": options.deformation,
             "precision": None if options.precision == "float32" else options.precision,
         }
-        return ", ".join(parts + [f"{name} {value}".strip() for name, value in extra.items() if value])
+        parts += [f"{name} {value}".strip() for name, value in extra.items() if value]
+        return ", ".join(parts + ["on the validation rows as well"] * self.everything)
 
 
 # 98.7 % of the validation digits, and as many without averages.
 _SMALL = TrainingOptions(epochs=30, batch_size=128, lr=0.005, weight_decay=0.3, label_smoothing=0.05, averaging=0.05)
 _SIGMOID = TrainingOptions(epochs=30, batch_size=128, lr=0.01, weight_decay=0.05)
-# 98.9 % of the validation digits from both seeds tried; 40 epochs of ReLU up to 0.002 in batches of 256, 98.85 %.
 _WIDE = TrainingOptions(
     epochs=30,
     batch_size=128,
@@ -59,9 +64,15 @@ _WIDE = TrainingOptions(
     averaging=0.05,
     precision="bfloat16",
 )
-# Of the validation pictures 91.2 %. Twice the epochs came to 91.1 %, as did twice the width with dropout 0.5; 36 epochs
-# of ReLU up to 0.002 to 90.9 %, and 30 of SGD with dropout 0.5 to 90.6 %.
-_CLOTHING = replace(_WIDE, label_smoothing=0.1)
+# 98.97 % of the validation digits after 30 epochs, as after 100 with dropout 0.4. Without noise, with GELU and dropout
+# 0.4, 98.86 % (five seeds); where pictures are mixed (Zhang et al. 2018), 98.72 %; with ten times the weight decay and
+# twice the rate, 98.65 %; from 20 epochs of Muon, 98.55 %; at a constant rate with longer averages, 98.90 %.
+_NOISY = replace(_WIDE, epochs=40, noise=1.0)
+# Of the validation pictures 91.5 %; batches of 64 up to 0.0005 with dropout 0.4 came to 91.2 %. Two hidden layers with
+# dropout 0.4: 91.0 % (five seeds, 30 epochs), 91.3 % in batches of 32; twice the width with dropout 0.5, 91.1 %; mixed
+# pictures, 91.2 and 90.7 %; noise, 90.7 %; a constant rate with longer averages, 90.3 %; SGD with dropout 0.5, 90.6 %;
+# 20 epochs of Muon, 91.3 % with dropout 0.3 and 91.1 % with 0.5.
+_CLOTHING = replace(_WIDE, epochs=40, label_smoothing=0.1)
 # 99.52 and 99.48 % of the validation digits from two seeds, and 99.55 % after 120 epochs; 98.55 % of the deformed ones
 # after 25: there is nothing for dropout to do.
 _DEFORMED = replace(_WIDE, epochs=60, lr=0.0008, label_smoothing=0.03)
@@ -69,22 +80,33 @@ _DIGITS = "shift=1,rotation=10,scaling=0.12,shear=0.1,elastic=1,smoothness=5"
 # Clothes are photographed upright and fill the picture.
 _CLOTHES = "shift=1,rotation=3,scaling=0.05,elastic=0.3,smoothness=4"
 
-_LESSON, _ONE, _TWO = "784-128-64-10", "784-256-10", "784-1024-1024-10"
+_LESSON, _ONE = "784-128-64-10", "784-256-10"
+_TWO, _THREE = "784-1024-1024-10", "784-1024-1024-1024-10"
 RUNGS = (
     Recipe("mnist-lesson", "mnist", _LESSON, _SMALL, why="the lesson's network"),
     Recipe("mnist-sigmoid", "mnist", _ONE, _SIGMOID, "sigmoid", why="one hidden layer, as of old"),
-    Recipe("mnist-dense", "mnist", _TWO, _WIDE, "gelu", dropout=0.4, why="the digits as they are"),
+    Recipe("mnist-dense", "mnist", _TWO, _NOISY, dropout=0.3, everything=True, why="the digits as they are"),
     Recipe("mnist-deformed", "mnist", _TWO, replace(_DEFORMED, deformation=_DIGITS), why="new digits in every epoch"),
     Recipe("fashion-lesson", "fashion-mnist", _LESSON, _SMALL, why="the lesson's network"),
     Recipe("fashion-sigmoid", "fashion-mnist", _ONE, _SIGMOID, "sigmoid", why="one hidden layer, as of old"),
-    Recipe("fashion-dense", "fashion-mnist", _TWO, _CLOTHING, "gelu", dropout=0.4, why="the pictures as they are"),
+    Recipe(
+        "fashion-dense",
+        "fashion-mnist",
+        _THREE,
+        _CLOTHING,
+        "gelu",
+        dropout=0.3,
+        everything=True,
+        why="the pictures as they are",
+    ),
     Recipe(
         "fashion-deformed",
         "fashion-mnist",
-        _TWO,
+        _THREE,
         replace(_CLOTHING, deformation=_CLOTHES),
         "gelu",
         dropout=0.2,
+        everything=True,
         why="new pictures in every epoch",
     ),
 )

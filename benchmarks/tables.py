@@ -226,9 +226,9 @@ def ladder_table(record: Mapping[str, Any]) -> str:
 
 
 def _with_deviation(rung: Mapping[str, Any], rows: str) -> str:
-    """Return a mean over seeds and its deviation in points; one seed has none."""
+    """Return a mean over seeds and its deviation in points; that of one seed is None."""
     figures = rung[rows]
-    return f"{figures['mean']:.2%}" + (f" ± {figures['deviation'] * 100:.2f}" if rung["seeds"] > 1 else "")
+    return f"{figures['mean']:.2%}" + (f" ± {figures['deviation'] * 100:.2f}" if figures["deviation"] else "")
 
 
 TABLES = {

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks import ladder, recipes, tables
 from benchmarks.recipes import RUNGS, SEARCHES, Recipe, Search
-from sumtoone import Network, TrainingOptions, evaluate, fit, load, open_run
+from sumtoone import Network, Split, TrainingOptions, evaluate, fit, load, open_run
 
 QUICK = Recipe("quick", "digits", "784-8-10", TrainingOptions(epochs=2, threads=1), why="a test")
 
@@ -52,6 +53,29 @@ def test_a_training_is_done_once_and_test_rows_are_judged_once(tmp_path: Path) -
     assert (first["parameters"], first["seeds"]) == (784 * 8 + 8 + 8 * 10 + 10, 2)
 
 
+def test_everything_takes_the_validation_rows_too_and_one_more_network_tells_what_they_said(tmp_path: Path) -> None:
+    recipe = replace(QUICK, everything=True)
+    found = ladder.climbed(recipe, 2, tmp_path)
+    data = load("digits")
+    rows = Split(
+        torch.cat([data.train.inputs, data.validation.inputs]), torch.cat([data.train.labels, data.validation.labels])
+    )
+    whole = replace(data, train=rows, validation=Split(rows.inputs[:0], rows.labels[:0]))
+    tests = []
+    for seed in range(2):
+        run = fit(Network("784-8-10", seed=seed), whole, QUICK.options, seed=seed)
+        tests.append(evaluate(run, data.test).accuracy)
+    assert found["test"]["mean"] == pytest.approx(statistics.fmean(tests))
+    alone = fit(Network("784-8-10", seed=0), data, QUICK.options)
+    accuracy = alone.history["validation_accuracy"][-1]
+    assert found["validation"] == {"mean": accuracy, "deviation": None, "min": accuracy, "max": accuracy}
+    assert found["recipe"] == f"{QUICK}, on the validation rows as well"
+    for seed in range(2):
+        assert open_run(ladder.folder_of(recipe, seed, tmp_path)).metrics["test"]["rows"] == 1000
+    # What chose the recipe never saw a test row.
+    assert open_run(ladder.folder_of(QUICK, 0, tmp_path)).metrics == {}
+
+
 def test_an_interrupted_training_goes_on(tmp_path: Path) -> None:
     folder = ladder.folder_of(QUICK, 0, tmp_path)
     folder.parent.mkdir(parents=True)
@@ -73,9 +97,10 @@ def test_another_recipe_has_another_folder() -> None:
         replace(QUICK, activation="tanh"),
         replace(QUICK, dropout=0.1),
         replace(QUICK, data="mnist"),
+        replace(QUICK, everything=True),
         replace(QUICK, options=QUICK.options.changed(lr=0.1)),
     ]
-    assert len({recipe.key for recipe in [QUICK, *others]}) == 6
+    assert len({recipe.key for recipe in [QUICK, *others]}) == 7
     assert replace(QUICK, why="another reason").key == QUICK.key
 
 
