@@ -93,16 +93,18 @@ def searched(search: Search, home: Path) -> dict[str, Any]:
                 "optimizer": recipe.options.optimizer,
                 "lr": recipe.options.learning_rate,
                 "batch_size": recipe.options.batch_size,
+                "weight_decay": recipe.options.decay,
                 "averaging": recipe.options.averaging,
                 "validation": spread([run.history["validation_accuracy"][-1] for run in runs]),
                 "validation_loss": spread([run.history["validation_loss"][-1] for run in runs]),
                 "seconds": spread([sum(run.history["seconds"]) for run in runs]),
             }
         )
-    plain = str(replace(search.recipe, options=search.recipe.options.changed(averaging=None)))
+    shared = search.recipe
+    kind = f"{shared.network}, {shared.activation}; {shared.options.epochs} epochs of {shared.options.schedule}"
     return {
-        "name": search.recipe.name,
-        "what": f"{search.recipe.network}; {plain}",
+        "name": shared.name,
+        "what": ", ".join([kind, *shared.besides]),
         "seeds": search.seeds,
         "rows": rows,
     }

@@ -39,8 +39,15 @@ class Recipe:
             f"batches of {options.batch_size}",
             f"{options.optimizer} with {options.schedule} up to {options.learning_rate:g}",
             f"weight decay {options.decay:g}",
+            *self.besides,
         ]
-        extra = {
+        return ", ".join(parts + ["on the validation rows as well"] * self.everything)
+
+    @property
+    def besides(self) -> list[str]:
+        """What the recipe is beside its epochs, its batches and its optimizer, in words."""
+        options = self.options
+        named = {
             "label smoothing": options.label_smoothing,
             "dropout": self.dropout,
             "noise": options.noise,
@@ -48,8 +55,7 @@ class Recipe:
             "": options.deformation,
             "precision": None if options.precision == "float32" else options.precision,
         }
-        parts += [f"{name} {value}".strip() for name, value in extra.items() if value]
-        return ", ".join(parts + ["on the validation rows as well"] * self.everything)
+        return [f"{name} {value}".strip() for name, value in named.items() if value]
 
 
 # 98.7 % of the validation digits, and as many without averages.

@@ -215,10 +215,13 @@ def ladder_table(record: Mapping[str, Any]) -> str:
         lines += ["", f"{at['processor']}, {at['cores']} cores, torch {at['versions']['torch']}, {date}."]
     for search in record["searches"]:
         lines += ["", f"{search['name']}: {search['what']}; seeds: {search['seeds']}.", ""]
-        lines += ["| optimizer | batch | learning rate | averaging | validation accuracy | loss | seconds |"]
-        lines += ["|---|---|---|---|---|---|---|"]
         lines += [
-            f"| {row['optimizer']} | {row['batch_size']} | {row['lr']:g} | {row['averaging'] or '–'} "
+            "| optimizer | batch | learning rate | weight decay | averaging | validation accuracy | loss | seconds |"
+        ]
+        lines += ["|---|---|---|---|---|---|---|---|"]
+        lines += [
+            f"| {row['optimizer']} | {row['batch_size']} | {row['lr']:g} | {row['weight_decay']:g} "
+            f"| {row['averaging'] or '–'} "
             f"| {row['validation']['mean']:.2%} | {row['validation_loss']['mean']:.4f} | {row['seconds']['mean']:.0f} |"
             for row in search["rows"]
         ]

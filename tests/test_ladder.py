@@ -113,6 +113,9 @@ def test_a_search_looks_at_no_test_row_and_compares_every_optimizer(
     assert [(row["optimizer"], row["averaging"]) for row in found["rows"]] == [
         ("sgd", None), ("sgd", 0.2), ("muon", None), ("muon", 0.2),
     ]  # fmt: skip
+    # The words say what all of them share, and the rows what tells them apart.
+    assert found["what"] == "784-8-10, relu; 2 epochs of one-cycle"
+    assert [row["weight_decay"] for row in found["rows"]] == [0.0, 0.0, 0.1, 0.1]
     for path in tmp_path.glob("*/seed-0/run.json"):
         assert json.loads(path.read_text(encoding="utf-8"))["metrics"] == {}
 
@@ -133,7 +136,7 @@ def test_the_record_keeps_what_it_held_and_the_page_follows(
     first, second = (rung["test"] for rung in record["rungs"])
     assert f"**{first['mean']:.2%} ± {100 * first['deviation']:.2f}**" in page
     assert f"**{second['mean']:.2%}**" in page  # one seed, and nothing that it could differ from
-    assert "| sgd | 256 | 0.05 | – |" in capsys.readouterr().out
+    assert "| sgd | 256 | 0.05 | 0 | – |" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
