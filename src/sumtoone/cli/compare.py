@@ -8,26 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sumtoone.cli import training
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, warn
-from sumtoone.cli.training import (
-    Averaging,
-    ClassWeight,
-    Data,
-    Deformation,
-    Device,
-    Dropout,
-    Engine,
-    Epochs,
-    Label,
-    LabelSmoothing,
-    Momentum,
-    Noise,
-    Precision,
-    Schedule,
-    Weight,
-    WeightDecay,
-    weights_of_classes,
-)
 from sumtoone.errors import UsageError
 from sumtoone.language import text
 from sumtoone.language.lines import aligned
@@ -37,32 +19,32 @@ if TYPE_CHECKING:
 
 
 def compare(
-    data: Data = None,
+    data: training.Data = None,
     activations: Annotated[str | None, typer.Option(metavar="NAME,…", help="cli.compare.activations")] = None,
     networks: Annotated[str | None, typer.Option(metavar="SIZES,…", help="cli.compare.networks")] = None,
-    dropout: Dropout = None,
+    dropout: training.Dropout = None,
     optimizers: Annotated[str | None, typer.Option(metavar="NAME,…", help="cli.compare.optimizers")] = None,
     lrs: Annotated[str | None, typer.Option(metavar="auto|NUMBER,…", help="cli.compare.lrs")] = None,
     batch_sizes: Annotated[str | None, typer.Option(metavar="ROWS,…", help="cli.compare.batch-sizes")] = None,
     seeds: Annotated[int | None, typer.Option(help="cli.compare.seeds")] = None,
-    epochs: Epochs = None,
-    momentum: Momentum = None,
-    weight_decay: WeightDecay = None,
-    label_smoothing: LabelSmoothing = None,
-    schedule: Schedule = None,
-    deformation: Deformation = None,
-    noise: Noise = None,
-    averaging: Averaging = None,
-    class_weight: ClassWeight = None,
-    engine: Engine = None,
-    precision: Precision = None,
-    device: Device = None,
+    epochs: training.Epochs = None,
+    momentum: training.Momentum = None,
+    weight_decay: training.WeightDecay = None,
+    label_smoothing: training.LabelSmoothing = None,
+    schedule: training.Schedule = None,
+    deformation: training.Deformation = None,
+    noise: training.Noise = None,
+    averaging: training.Averaging = None,
+    class_weight: training.ClassWeight = None,
+    engine: training.Engine = None,
+    precision: training.Precision = None,
+    device: training.Device = None,
     reach: Annotated[float | None, typer.Option(help="cli.compare.reach")] = None,
     workers: Annotated[int | None, typer.Option(help="cli.compare.workers")] = None,
     backend: Annotated[str | None, typer.Option(metavar="threading|loky|dask|ray", help="cli.compare.backend")] = None,
     scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="cli.compare.scheduler")] = None,
-    label: Label = None,
-    weight: Weight = None,
+    label: training.Label = None,
+    weight: training.Weight = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.compare.out")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -76,7 +58,7 @@ def compare(
         "optimizers": _words(optimizers),
         "lrs": "auto" if lrs == "auto" else _numbers("--lrs", lrs, float),
         "batch_sizes": _numbers("--batch-sizes", batch_sizes, int),
-        "class_weight": None if class_weight is None else weights_of_classes(class_weight),
+        "class_weight": None if class_weight is None else training.weights_of_classes(class_weight),
     }
     alone = (
         *("dropout", "seeds", "epochs", "momentum", "weight_decay", "label_smoothing", "schedule", "engine"),

@@ -10,28 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sumtoone.cli import training
 from sumtoone.cli.calibrate import keep
 from sumtoone.cli.common import AsJson, Lang, Quiet, Voice, check_label, module_in, option, warn
 from sumtoone.cli.outcome import Outcome, odd_columns, told
-from sumtoone.cli.training import (
-    Averaging,
-    ClassWeight,
-    Data,
-    Deformation,
-    Device,
-    Dropout,
-    Engine,
-    Epochs,
-    Label,
-    LabelSmoothing,
-    Momentum,
-    Noise,
-    Precision,
-    Schedule,
-    Weight,
-    WeightDecay,
-    weights_of_classes,
-)
 from sumtoone.errors import DtypeError, ShapeError, UsageError
 from sumtoone.intervals import with_interval
 from sumtoone.language import text
@@ -56,32 +38,32 @@ _TRAINED_AS_THEY_ARE = {
 
 
 def train(
-    data: Data = None,
+    data: training.Data = None,
     network: Annotated[str | None, typer.Option(metavar="SIZES|FILE.py:NAME", help="cli.train.network")] = None,
     activation: Annotated[str | None, typer.Option(metavar="NAME", help="cli.train.activation")] = None,
-    dropout: Dropout = None,
-    epochs: Epochs = None,
+    dropout: training.Dropout = None,
+    epochs: training.Epochs = None,
     batch_size: Annotated[int | None, typer.Option(help="cli.train.batch-size")] = None,
     optimizer: Annotated[str | None, typer.Option(metavar="adamw|adam|sgd|muon", help="cli.train.optimizer")] = None,
     lr: Annotated[float | None, typer.Option(help="cli.train.lr")] = None,
-    momentum: Momentum = None,
+    momentum: training.Momentum = None,
     nesterov: Annotated[bool | None, typer.Option("--nesterov", help="cli.train.nesterov")] = None,
-    weight_decay: WeightDecay = None,
-    label_smoothing: LabelSmoothing = None,
-    schedule: Schedule = None,
-    deformation: Deformation = None,
-    noise: Noise = None,
-    averaging: Averaging = None,
-    class_weight: ClassWeight = None,
+    weight_decay: training.WeightDecay = None,
+    label_smoothing: training.LabelSmoothing = None,
+    schedule: training.Schedule = None,
+    deformation: training.Deformation = None,
+    noise: training.Noise = None,
+    averaging: training.Averaging = None,
+    class_weight: training.ClassWeight = None,
     early_stopping: Annotated[int | None, typer.Option(metavar="EPOCHS", help="cli.train.early-stopping")] = None,
     seed: Annotated[int | None, typer.Option(help="cli.train.seed")] = None,
     snapshots: Annotated[bool | None, typer.Option("--snapshots", help="cli.train.snapshots")] = None,
-    engine: Engine = None,
-    precision: Precision = None,
+    engine: training.Engine = None,
+    precision: training.Precision = None,
     threads: Annotated[int | None, typer.Option(help="cli.train.threads")] = None,
-    device: Device = None,
-    label: Label = None,
-    weight: Weight = None,
+    device: training.Device = None,
+    label: training.Label = None,
+    weight: training.Weight = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="cli.train.out")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="cli.train.resume")] = False,
     test: Annotated[bool, typer.Option("--test", help="cli.train.test")] = False,
@@ -96,7 +78,7 @@ def train(
     named = {field.name: asked[field.name] for field in fields(TrainingOptions)}
     chosen = {name: value for name, value in named.items() if value is not None}
     if class_weight is not None:
-        chosen["class_weight"] = weights_of_classes(class_weight)
+        chosen["class_weight"] = training.weights_of_classes(class_weight)
     voice = Voice(as_json, quiet)
     task = _Task(data, label, weight, network, activation, dropout, chosen, test or plots, calibrate)
     run, folder = _resume(voice, out, task) if resume else _start(voice, out, task)
