@@ -205,7 +205,7 @@ def test_noise_is_normal_around_what_the_network_would_see(kind: str, deformatio
     assert stats.kstest(noise[0, :, 5], "norm").pvalue > 0.01
     # No two inputs, rows or epochs share any of it.
     assert abs(np.corrcoef(noise.reshape(1200, 36).T) - np.eye(36)).max() < 5 / math.sqrt(1200)
-    assert abs(np.corrcoef(noise[:, :, :].reshape(2, -1))[0, 1]) < 5 / math.sqrt(noise[0].size)
+    assert abs(np.corrcoef(noise.reshape(2, -1))[0, 1]) < 5 / math.sqrt(noise[0].size)
     assert abs(np.corrcoef(noise[0].ravel()[36:], noise[0].ravel()[:-36])[0, 1]) < 5 / math.sqrt(noise[0].size)
 
 

@@ -59,7 +59,8 @@ class TrainingOptions:
         them as they are.
     noise
         Standard deviation of the normal noise that is added to every input of the training rows, drawn anew for every
-        row and epoch; 1 is the standard deviation of the inputs (Sietsma & Dow 1991; Bishop 1995). 0 adds none.
+        row and epoch, after the preprocessing: of one that ``fit`` fits, 1 is the deviation of the inputs (Sietsma &
+        Dow 1991; Bishop 1995). 0 adds none.
     averaging
         Validate and keep an average of the weights instead of the last ones: its mean age as a share of the training
         so far, above 0 to 0.5 (Karras et al. 2024); 0.5 is the plain mean. None keeps the last weights.
@@ -247,13 +248,8 @@ def _complaints(options: TrainingOptions) -> list[tuple[str, dict[str, object]]]
     check("lr", right, "number-range", wanted="x > 0", example=0.01)
     right = decay is None or _is_number(decay, lambda value: value >= 0)
     check("weight_decay", right, "number-range", wanted="x >= 0", example=0)
-    check(
-        "noise",
-        _is_number(options.noise, lambda value: 0 <= value <= 1000),
-        "number-range",
-        wanted="0 <= x <= 1000",
-        example=0.3,
-    )
+    right = _is_number(options.noise, lambda amount: 0 <= amount <= 1000)
+    check("noise", right, "number-range", wanted="0 <= x <= 1000", example=0.3)
     right = options.averaging is None or _is_number(options.averaging, lambda share: 0 < share <= 0.5)
     check("averaging", right, "number-range", wanted="0 < x <= 0.5", example=0.05)
     for name in ("momentum", "label_smoothing"):
