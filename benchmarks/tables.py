@@ -229,9 +229,11 @@ def ladder_table(record: Mapping[str, Any]) -> str:
 
 
 def _with_deviation(rung: Mapping[str, Any], rows: str) -> str:
-    """Return a mean over seeds and its deviation in points; that of one seed is None."""
+    """Return a mean over seeds and its deviation in points; of one seed there is none."""
     figures = rung[rows]
-    return f"{figures['mean']:.2%}" + (f" ± {figures['deviation'] * 100:.2f}" if figures["deviation"] else "")
+    return f"{figures['mean']:.2%}" + (
+        f" ± {figures['deviation'] * 100:.2f}" if figures["deviation"] is not None else ""
+    )
 
 
 TABLES = {
